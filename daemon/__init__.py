@@ -1,0 +1,3 @@
+"""lastgood: takes a Vercel project's production back to the last good deployment, and proves that it helped."""
+
+__version__ = "0.1.0"

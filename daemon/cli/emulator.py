@@ -1,0 +1,23 @@
+"""`lastgood emulator`: a Vercel on this machine."""
+
+from typing import Annotated
+
+import typer
+
+from daemon.emulator.scenario_files import ScenarioError
+from daemon.emulator.server import run
+
+
+def emulator(
+    scenario: Annotated[
+        str, typer.Option("--scenario", help="A built-in scenario's name, or a YAML file.")
+    ] = "bad-deployment",
+    port: Annotated[int, typer.Option(help="Port on the loopback interface; 0 lets the system choose.")] = 4455,
+    clock_factor: Annotated[float, typer.Option(help="Emulated seconds per real second.")] = 1.0,
+) -> None:
+    """Serve an emulated Vercel team on the loopback interface until interrupted."""
+    try:
+        run(scenario, port=port, clock_factor=clock_factor, announce=typer.echo)
+    except (ScenarioError, OSError) as error:
+        typer.echo(f"lastgood: {error}", err=True)
+        raise typer.Exit(2) from error

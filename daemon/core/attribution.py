@@ -1,0 +1,65 @@
+"""Whom to blame: the deployment that served at the onset, if the onset lies soon enough after it went live."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from daemon.core.detector import Finding
+from daemon.core.facts import Activation, Deployment
+from daemon.core.guardrail import Reason
+from daemon.core.state import ProjectState
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """The suspect of a breach. `objection` is '' when the onset is the suspect's fault; else nobody may act on it."""
+
+    suspect: Deployment
+    finding: Finding
+    reason: Reason = Reason.NONE
+    objection: str = ""
+
+
+def attribute(state: ProjectState, finding: Finding, *, window: timedelta) -> Attribution:
+    """Return who is to blame for *finding*, which breaches on the deployment that serves now.
+
+    In a train of deployments the fault is followed back while the one before was in trouble as well: the suspect is
+    the first of them. It is not followed past a deployment that was healthy for a while, nor past a restored one. An
+    onset before its activation, or later than *window* after it, is not its doing.
+    """
+    index = len(state.activations) - 1
+    while index > 0 and (earlier := _trouble_before(state, index)):
+        index, finding = index - 1, earlier
+    activation = state.activations[index]
+    reason, objection = _object(activation, finding, window=window)
+    return Attribution(activation.deployment, finding, reason, objection)
+
+
+def _trouble_before(state: ProjectState, index: int) -> Finding | None:
+    """Return the trouble that the deployment of activation *index* took over from the one before; None: none."""
+    activation = state.activations[index]
+    if activation.origin.is_restoration or _has_healed(state, activation):
+        return None
+    earlier = state.watch(state.activations[index - 1].deployment.id).onset
+    if earlier is None or earlier.onset_at is None or activation.at is None:
+        return earlier
+    return earlier if earlier.onset_at < activation.at else None
+
+
+def _has_healed(state: ProjectState, activation: Activation) -> bool:
+    """Return whether the deployment was called healthy since it went live: what came before was over then."""
+    healthy_until = state.watch(activation.deployment.id).healthy_until
+    return activation.at is not None and healthy_until is not None and healthy_until > activation.at
+
+
+def _object(activation: Activation, finding: Finding, *, window: timedelta) -> tuple[Reason, str]:
+    who = activation.deployment.id
+    if activation.origin.is_restoration:
+        return Reason.RESTORED_DEPLOYMENT, f"{who} was restored by a rollback; a rollback is never rolled back"
+    if activation.at is None or finding.onset_at is None or finding.onset_before is None:
+        return Reason.ACTIVATION_UNKNOWN, f"nobody knows since when {who} serves production"
+    if finding.onset_before <= activation.at:
+        return Reason.ONSET_OUTSIDE_WINDOW, f"errors began before {who} went live"
+    if finding.onset_at >= activation.at + window:
+        minutes = (finding.onset_at - activation.at).total_seconds() / 60
+        return Reason.ONSET_OUTSIDE_WINDOW, f"errors began {minutes:.0f} min after {who} went live"
+    return Reason.NONE, ""

@@ -1,0 +1,73 @@
+"""The protocol of detectors: pure judges of error counts. Memory is opaque here and serialised by their own package."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from daemon.core.facts import ErrorRateSample
+
+Memory = Any
+"""What a detector remembers: an immutable value that only the detector itself looks into."""
+
+
+class Verdict(StrEnum):
+    """What a detector thinks of a deployment. Trouble with the source is an error, never a verdict."""
+
+    HEALTHY = "healthy"
+    BREACHING = "breaching"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One condition of a verdict: it passed when `value` reached `threshold`. `value` is None when nothing is known."""
+
+    name: str
+    value: float | None
+    threshold: float
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A detector's numbers and one sentence.
+
+    `requests` and `errors` are counted since the onset, without its first bucket where there are later ones (since the
+    window's start without an onset). `limit` is the error
+    ratio, 0..1, above which the detector calls a deployment bad. The onset lies in [`onset_at`, `onset_before`), one
+    bucket wide; both are None when nothing is wrong.
+    """
+
+    detector: str
+    verdict: Verdict
+    sentence: str
+    requests: int
+    errors: int
+    limit: float
+    onset_at: datetime | None = None
+    onset_before: datetime | None = None
+    gates: tuple[Gate, ...] = ()
+
+    @property
+    def error_ratio(self) -> float | None:
+        """Errors by requests, 0..1; None without requests."""
+        return self.errors / self.requests if self.requests else None
+
+
+class Detector(Protocol):
+    """A rule that judges one deployment's samples, in order of time."""
+
+    @property
+    def name(self) -> str:
+        """Return the name under which memories and findings are kept; unique within a policy."""
+
+    @property
+    def rule(self) -> str:
+        """Return in one sentence what the detector objects to, for people."""
+
+    def begin(self) -> Memory:
+        """Return the memory of a deployment of which nothing is known."""
+
+    def update(self, memory: Memory, sample: ErrorRateSample) -> tuple[Memory, Finding]:
+        """Return what is remembered after *sample*, and what it means. Never raises; a replay changes nothing."""

@@ -1,0 +1,178 @@
+"""What the daemon knows about the world, as immutable values: deployments, production, samples, activations."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+ProjectId = NewType("ProjectId", str)
+DeploymentId = NewType("DeploymentId", str)
+IncidentId = NewType("IncidentId", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment, told twice.
+
+    `at` is the wall clock (aware UTC), for records and for matching Vercel's own timestamps. `elapsed` is seconds on a
+    clock that never steps back, restarts included; every cooldown, deadline and age is measured on it.
+    """
+
+    at: datetime
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Something dated by another clock (`told`), and the moment at which we first saw it.
+
+    Its age is what the wall clocks said then, plus the time that has elapsed since: a wall clock that steps afterwards
+    makes it neither younger nor older.
+    """
+
+    told: datetime
+    seen: Instant
+
+    def age_seconds(self, now: Instant) -> float:
+        """Return the age at *now*, never negative."""
+        return max(0.0, (self.seen.at - self.told).total_seconds()) + now.elapsed - self.seen.elapsed
+
+
+class ReadyState(StrEnum):
+    """Build state of a deployment. Source: Vercel OpenAPI, deployment `readyState`."""
+
+    QUEUED = "QUEUED"
+    INITIALIZING = "INITIALIZING"
+    BUILDING = "BUILDING"
+    READY = "READY"
+    ERROR = "ERROR"
+    CANCELED = "CANCELED"
+    BLOCKED = "BLOCKED"
+    DELETED = "DELETED"
+
+
+class ReadySubstate(StrEnum):
+    """Whether a READY deployment has seen production traffic. Source: Vercel OpenAPI, `readySubstate`."""
+
+    STAGED = "STAGED"
+    ROLLING = "ROLLING"
+    PROMOTED = "PROMOTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """An immutable build. Texts of the commit are None when the build did not come from git."""
+
+    id: DeploymentId
+    project: ProjectId
+    url: str
+    created_at: datetime
+    ready_state: ReadyState
+    ready_substate: ReadySubstate | None = None
+    is_production: bool = True
+    is_rollback_candidate: bool = False
+    alias_assigned_at: datetime | None = None
+    commit_sha: str | None = None
+    commit_message: str | None = None
+    commit_author: str | None = None
+    branch: str | None = None
+
+
+class AliasJobStatus(StrEnum):
+    """Progress of the job that moves production domains. Source: Vercel OpenAPI, `lastAliasRequest.jobStatus`."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in-progress"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the job may still move domains."""
+        return self in (AliasJobStatus.PENDING, AliasJobStatus.IN_PROGRESS)
+
+
+class AliasJobType(StrEnum):
+    """What asked for the move. Source: Vercel OpenAPI, `lastAliasRequest.type`."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class AliasJob:
+    """The newest alias job of a project, ours or anybody's: `lastAliasRequest`.
+
+    `from_deployment` is None where Vercel does not say. `failed_aliases` is only read for a failed job.
+    """
+
+    type: AliasJobType
+    status: AliasJobStatus
+    from_deployment: DeploymentId | None
+    to_deployment: DeploymentId
+    requested_at: datetime
+    failed_aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """What one read of the project said about production. `deployment` is None when nothing serves production.
+
+    `auto_assigns_domains` is None where the answer did not carry the field: then nobody may act on it.
+    """
+
+    deployment: Deployment | None
+    alias_job: AliasJob | None = None
+    auto_assigns_domains: bool | None = None
+    is_rolling_release_active: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRateSample:
+    """Requests and 5xx errors of one deployment over [start, end), from one source.
+
+    `is_sampled` says that the counts are a share of the traffic, not all of it. *No data is not zero errors*: a source
+    that does not know gives no sample. A sample of zero requests says that the source knows that nobody asked.
+    """
+
+    deployment: DeploymentId
+    start: datetime
+    end: datetime
+    requests: int
+    errors: int
+    is_sampled: bool = False
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.errors <= self.requests and self.start < self.end):
+            raise ValueError(f"not a sample: {self.errors} of {self.requests} requests in {self.start}..{self.end}")
+
+
+class ActivationOrigin(StrEnum):
+    """How a deployment came to serve production, as far as we can tell."""
+
+    FIRST_SEEN = "first_seen"
+    """It already served when we first looked."""
+    RELEASE = "release"
+    """A promote or an auto-assignment, by anyone."""
+    OUR_ROLLBACK = "our_rollback"
+    FOREIGN_ROLLBACK = "foreign_rollback"
+
+    @property
+    def is_restoration(self) -> bool:
+        """Whether an older deployment was brought back, so that it is no suspect of its own."""
+        return self in (ActivationOrigin.OUR_ROLLBACK, ActivationOrigin.FOREIGN_ROLLBACK)
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """The moment a deployment began to serve production. `at` is None when nothing plausible dates it.
+
+    `not_before` is when the deployment before was last seen serving, less the slack between two clocks; None where we
+    saw none before. Counted requests may pull `at` back to it.
+    """
+
+    deployment: Deployment
+    at: datetime | None
+    origin: ActivationOrigin
+    not_before: datetime | None = None

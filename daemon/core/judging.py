@@ -1,0 +1,93 @@
+"""What the counts mean: detectors judge each deployment, and the recovery test judges the restored one."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from daemon.core.detector import Verdict
+from daemon.core.event import SamplesObserved
+from daemon.core.facts import ErrorRateSample, Sighting
+from daemon.core.guardrail import Reason
+from daemon.core.incident import State, Trigger
+from daemon.core.production import date_by_counts
+from daemon.core.recovery import Recovery, RecoveryWatch, count_recovery
+from daemon.core.state import Watch
+from daemon.core.turn import Turn
+
+
+def judge_samples(turn: Turn, event: SamplesObserved) -> None:
+    """Feed every sample to its own deployment's detectors, and to the recovery test where one is running."""
+    before, until = turn.state.samples_until, min(event.complete_until, turn.moment.at)
+    if before and before > turn.moment.at:
+        # The wall clock was ahead when that was written, and stepped back: nothing is complete in the future.
+        before = None
+    turn.change(source=event.source, samples_until=max(before, until) if before else until, trouble="")
+    for sample in event.samples:
+        # Beyond the watermark counts are not complete yet: whoever reads them now judges half a bucket.
+        if sample.end <= until:
+            date_by_counts(turn, sample)
+            _detect(turn, sample)
+            _verify(turn, sample)
+
+
+def _detect(turn: Turn, sample: ErrorRateSample) -> None:
+    watch = turn.state.watch(sample.deployment)
+    memories, findings = dict(watch.memories), dict(watch.findings)
+    for detector in turn.policy.detectors:
+        memory = memories.get(detector.name) or detector.begin()
+        memories[detector.name], findings[detector.name] = detector.update(memory, sample)
+    # Detectors that the policy no longer names have no say any more.
+    names = {detector.name for detector in turn.policy.detectors}
+    is_healthy = bool(names) and all(findings[name].verdict is Verdict.HEALTHY for name in names)
+    watch = replace(
+        watch,
+        counted=_newest_count(turn, watch, sample),
+        healthy_until=_later(watch.healthy_until, sample.end) if is_healthy else watch.healthy_until,
+        memories={name: memory for name, memory in memories.items() if name in names},
+        findings={name: finding for name, finding in findings.items() if name in names},
+    )
+    turn.change(watches=turn.state.with_watch(watch))
+
+
+def _newest_count(turn: Turn, watch: Watch, sample: ErrorRateSample) -> Sighting | None:
+    if not sample.requests or (watch.counted and sample.end <= watch.counted.told):
+        return watch.counted
+    return Sighting(sample.end, turn.moment)
+
+
+def _later(known: datetime | None, end: datetime) -> datetime:
+    return max(known, end) if known else end
+
+
+def _verify(turn: Turn, sample: ErrorRateSample) -> None:
+    incident = turn.state.incident
+    if incident is None or incident.state is not State.VERIFYING or incident.recovery is None:
+        return
+    if incident.target is None or sample.deployment != incident.target.id:
+        return
+    watch, recovery = count_recovery(incident.recovery, sample)
+    turn.change_incident(recovery=watch)
+    if recovery:
+        conclude(turn, watch, recovery)
+
+
+def conclude(turn: Turn, watch: RecoveryWatch, recovery: Recovery) -> None:
+    """End the verification with *recovery*."""
+    incident = turn.incident
+    assert incident.target is not None, "verification has a target"
+    ratio = watch.errors / watch.requests if watch.requests else 0.0
+    counts = f"{watch.errors} of {watch.requests} requests failed ({ratio:.2%}, limit {watch.limit:.1%})"
+    pinned = "new builds stay staged until one is promoted: ship the fix, then `vercel promote <url>`"
+    match recovery:
+        case Recovery.RECOVERED:
+            sentence = f"recovered on {incident.target.id}: {counts}"
+            turn.move(Trigger.RECOVERED, reason=Reason.NONE, sentence=sentence, next_step=pinned)
+        case Recovery.NOT_RECOVERED:
+            sentence = f"not recovered on {incident.target.id}: {counts}; the cause is not the deployment alone"
+            turn.move(Trigger.NOT_RECOVERED, reason=Reason.NONE, sentence=sentence, next_step=pinned)
+        case Recovery.WORSE:
+            sentence = f"worse on {incident.target.id} than before: {counts}"
+            undo = f"to undo: vercel promote {incident.suspect.url}"
+            turn.move(Trigger.WORSE, reason=Reason.NONE, sentence=sentence, next_step=undo)
+        case Recovery.UNVERIFIED:
+            sentence = f"production is on {incident.target.id}, but recovery is not proved: {counts}, too few to tell"
+            turn.move(Trigger.UNVERIFIED, reason=Reason.NONE, sentence=sentence, next_step=pinned)

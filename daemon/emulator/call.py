@@ -1,0 +1,129 @@
+"""One API request on its way through the emulator, its answer, and what a route is."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.datastructures import QueryParams
+
+from daemon.emulator.errors import ApiError, bad_request, forbidden, not_found
+from daemon.emulator.fault_specs import RouteGroup
+from daemon.emulator.faults import Strikes
+from daemon.emulator.model import Project, Team, Token
+from daemon.emulator.world import World
+
+JSON_CONTENT_TYPE = "application/json; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer. ``body`` None is an empty body, sent without a Content-Type, as the real API does on 201."""
+
+    status: int
+    body: Any = None
+    applied: str | None = None
+    """What the request changed, in words for the ledger; None when it changed nothing."""
+    content_type: str | None = JSON_CONTENT_TYPE
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that has been authenticated and matched to a route."""
+
+    world: World
+    token: Token
+    query: QueryParams
+    path: Mapping[str, str]
+    body: Any
+    strikes: Strikes
+
+    def scoped_team(self) -> Team:
+        """Return the team that ``teamId`` or ``slug`` names, else the default team; a foreign one is a 403."""
+        wanted = self.query.get("teamId") or self.query.get("slug")
+        if not wanted:
+            if self.world.knobs.missing_team_id == "default-team":
+                return self.world.team
+            raise not_found("Project not found.")
+        return self.team_named(wanted)
+
+    def team_named(self, id_or_slug: str) -> Team:
+        """Return a team by id or slug; one that the token cannot reach is a 403."""
+        for team in self.world.teams.values():
+            if id_or_slug in (team.id, team.slug):
+                return team
+        raise forbidden(f'Not authorized: Trying to access resource under scope "{id_or_slug}".')
+
+    def scoped_project(self) -> Project:
+        """Return the project that the path names, within the team and the token's limits; else a 404."""
+        self.scoped_team()
+        return self.reachable_project(self.path["project"])
+
+    def reachable_project(self, id_or_name: str) -> Project:
+        """Return a project by id or name if the token may see it; else a 404."""
+        project = self.world.project(id_or_name)
+        if not self.can_reach(project):
+            raise not_found("Project not found.")
+        return project
+
+    def can_reach(self, project: Project) -> bool:
+        """Tell whether the token may see *project*."""
+        allowed = self.token.projects
+        return allowed is None or project.id in allowed or project.name in allowed
+
+    def json_object(self) -> dict[str, Any]:
+        """Return the body as a JSON object; anything else is a 400."""
+        if not isinstance(self.body, dict):
+            raise bad_request("Invalid request: the body must be a JSON object.")
+        return self.body
+
+    def whole_number(self, name: str, default: int | None) -> int | None:
+        """Return a query parameter as an integer; text that is none is a 400."""
+        text = self.query.get(name)
+        if text is None or text == "":
+            return default
+        if not re.fullmatch(r"-?\d{1,16}", text):
+            raise bad_request(f"Invalid request: `{name}` should be a number.")
+        return int(text)
+
+
+Handler = Callable[[Call], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the API. ``is_mutating`` says whether it may change something: some reads are POSTs."""
+
+    group: RouteGroup
+    methods: frozenset[str]
+    pattern: re.Pattern[str]
+    handler: Handler
+    is_mutating: bool
+
+
+def route(
+    group: RouteGroup,
+    method: str,
+    template: str,
+    handler: Handler,
+    *,
+    versions: str = r"v\d{1,2}",
+    mutating: bool = False,
+) -> Route:
+    """Return a route; in *template* ``{v}`` is one of *versions* and ``{name}`` one segment of the path."""
+    pattern = re.escape(template).replace(r"\{v\}", f"(?:{versions})")
+    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", pattern)
+    return Route(group, frozenset({method}), re.compile(pattern), handler, mutating)
+
+
+def limited(call: Call, *, default: int, maximum: int) -> int:
+    """Return the ``limit`` of a list, between 1 and *maximum*; anything else is a 400."""
+    limit = call.whole_number("limit", default)
+    assert limit is not None
+    if not 1 <= limit <= maximum:
+        raise bad_request(f"Invalid request: `limit` should be between 1 and {maximum}.")
+    return limit
+
+
+__all__ = ["Answer", "ApiError", "Call", "Handler", "Route", "limited", "route"]

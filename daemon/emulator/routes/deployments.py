@@ -1,0 +1,121 @@
+"""Deployments: lists with filters and pages, one by id or host, its builds and its aliases."""
+
+from collections.abc import Callable, Iterable
+
+from daemon.emulator import wire
+from daemon.emulator.call import Answer, Call, limited, route
+from daemon.emulator.errors import bad_request, not_found
+from daemon.emulator.fault_specs import RouteGroup
+from daemon.emulator.identifiers import base62
+from daemon.emulator.model import Deployment
+
+_STATES = frozenset({"BUILDING", "ERROR", "INITIALIZING", "QUEUED", "READY", "CANCELED", "BLOCKED"})
+Condition = Callable[[Deployment], bool]
+
+
+def list_deployments(call: Call) -> Answer:
+    """Answer a page of deployments, newest first; ``until`` (exclusive) continues it. Source: Vercel OpenAPI."""
+    call.scoped_team()
+    limit = limited(call, default=20, maximum=100)
+    conditions = list(_conditions(call))
+    found = [
+        deployment
+        for deployment in sorted(call.world.deployments.values(), key=lambda item: -item.created_at_ms)
+        if all(holds(deployment) for holds in conditions)
+    ]
+    rows = [wire.deployment_row(call.world, deployment) for deployment in found[:limit]]
+    return Answer(200, {"deployments": rows, "pagination": wire.pagination(rows, more=len(found) > limit)})
+
+
+def _conditions(call: Call) -> Iterable[Condition]:
+    yield lambda item: call.can_reach(call.world.projects[item.project_id])
+    yield from _project_conditions(call)
+    yield from _time_conditions(call)
+    yield from _state_conditions(call)
+    yield from _commit_conditions(call)
+
+
+def _project_conditions(call: Call) -> Iterable[Condition]:
+    wanted = [*call.query.getlist("projectId"), *call.query.getlist("projectIds"), *call.query.getlist("projectIds[]")]
+    names = {name for text in wanted for name in text.split(",") if name}
+    if names:
+        ids = {project.id for project in call.world.projects.values() if names & {project.id, project.name}}
+        yield lambda item: item.project_id in ids
+    if app := call.query.get("app"):
+        yield lambda item: call.world.projects[item.project_id].name == app
+
+
+def _time_conditions(call: Call) -> Iterable[Condition]:
+    since = call.whole_number("since", call.whole_number("from", None))
+    until = call.whole_number("until", call.whole_number("to", None))
+    if since is not None:
+        yield lambda item: item.created_at_ms > since
+    if until is not None:
+        yield lambda item: item.created_at_ms < until
+
+
+def _state_conditions(call: Call) -> Iterable[Condition]:
+    if target := call.query.get("target"):
+        yield lambda item: ("production" if item.is_production else "preview") == target
+    if states := call.query.get("state"):
+        wanted = {state.strip().upper() for state in states.split(",")}
+        if not wanted <= _STATES:
+            raise bad_request(f"Invalid request: `state` should be a comma-separated list of {sorted(_STATES)}.")
+        yield lambda item: item.ready_state in wanted
+    if candidate := call.query.get("rollbackCandidate"):
+        is_wanted = candidate == "true"
+        yield lambda item: item.is_rollback_candidate == is_wanted
+
+
+def _commit_conditions(call: Call) -> Iterable[Condition]:
+    if branch := call.query.get("branch"):
+        yield lambda item: item.commit.branch == branch
+    if sha := call.query.get("sha"):
+        yield lambda item: item.commit.sha == sha
+    if users := call.query.get("users"):
+        yield lambda item: call.world.user.id in users.split(",")
+    for key, value in call.query.multi_items():
+        if key.startswith("meta-"):
+            yield _has_meta(call, key.removeprefix("meta-"), value)
+
+
+def _has_meta(call: Call, key: str, value: str) -> Condition:
+    return lambda item: wire.meta(call.world, item).get(key) == value
+
+
+def _found(call: Call) -> Deployment:
+    call.scoped_team()
+    wanted = call.path["deployment"]
+    deployment = call.world.deployments.get(wanted) or call.world.deployment_at(wanted)
+    if deployment is None or not call.can_reach(call.world.projects[deployment.project_id]):
+        raise not_found("The deployment could not be found")
+    return deployment
+
+
+def show_deployment(call: Call) -> Answer:
+    """Answer one deployment by id, generated host or production domain."""
+    return Answer(200, wire.deployment(call.world, _found(call)))
+
+
+def list_builds(call: Call) -> Answer:
+    """Answer the builds of a deployment."""
+    return Answer(200, wire.builds(_found(call)))
+
+
+def list_aliases(call: Call) -> Answer:
+    """Answer the domains that point to a deployment now. Source: Vercel OpenAPI, listDeploymentAliases."""
+    deployment = _found(call)
+    created = wire.iso(deployment.activated_at_ms or deployment.created_at_ms)
+    rows = [
+        {"uid": "als_" + base62("alias", domain, length=16), "alias": domain, "created": created, "redirect": None}
+        for domain in call.world.domains_of(deployment)
+    ]
+    return Answer(200, {"aliases": rows})
+
+
+ROUTES = (
+    route(RouteGroup.DEPLOYMENTS, "GET", "/{v}/deployments", list_deployments, versions="v6|v7"),
+    route(RouteGroup.DEPLOYMENT, "GET", "/{v}/deployments/{deployment}", show_deployment, versions="v13"),
+    route(RouteGroup.DEPLOYMENT, "GET", "/{v}/deployments/{deployment}/builds", list_builds, versions="v11"),
+    route(RouteGroup.DEPLOYMENT, "GET", "/{v}/deployments/{deployment}/aliases", list_aliases, versions="v2"),
+)

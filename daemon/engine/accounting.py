@@ -1,0 +1,104 @@
+"""From one turn of `step` to the metrics and log lines that on-call reads: what changed, counted once."""
+
+import math
+from collections.abc import Iterable
+
+import structlog
+
+from daemon.core.event import (
+    Event,
+    ReadFailed,
+    RollbackAccepted,
+    RollbackOutcomeUnknown,
+    RollbackRateLimited,
+    RollbackRefused,
+    RollbackUnsent,
+    SamplesObserved,
+)
+from daemon.core.guardrail import Reason
+from daemon.core.incident import Incident, State, Transition, Trigger
+from daemon.core.state import ProjectState
+from daemon.telemetry.metrics import ENDING_TRIGGERS, Metrics
+
+log = structlog.get_logger()
+
+_ROLLBACK_OUTCOMES: dict[type, str] = {
+    RollbackAccepted: "accepted",
+    RollbackRefused: "refused",
+    RollbackRateLimited: "rate_limited",
+    RollbackUnsent: "unsent",
+    RollbackOutcomeUnknown: "unknown",
+}
+_ENDED_OUTCOMES: dict[Trigger, str] = {Trigger.OBSERVED_ON_TARGET: "confirmed", Trigger.FAILED: "failed"}
+
+
+def account(metrics: Metrics, before: ProjectState, after: ProjectState, events: Iterable[Event]) -> None:
+    """Count what *events* brought about between the two states."""
+    project = after.project
+    for event in events:
+        _count_event(metrics, before, event)
+    for incident, transition in new_transitions(before, after):
+        _count_transition(metrics, project, incident, transition)
+    live = after.incident
+    for state in State:
+        metrics.incident_state.labels(project=project, state=state).set(live is not None and live.state is state)
+    metrics.unacknowledged.labels(project=project).set(len(after.unacknowledged))
+    metrics.paused.labels(project=project).set(after.paused is not None)
+    if after.samples_until:
+        metrics.samples_until.labels(project=project).set(after.samples_until.timestamp())
+    serving = after.serving
+    finding = next(iter(after.watch(serving.id).findings.values()), None) if serving else None
+    # No data is not zero errors, nor what the deployment before it had.
+    ratio = finding.error_ratio if finding else None
+    metrics.error_ratio.labels(project=project).set(math.nan if ratio is None else ratio)
+    if finding:
+        metrics.error_ratio_limit.labels(project=project).set(finding.limit)
+
+
+def new_transitions(before: ProjectState, after: ProjectState) -> list[tuple[Incident, Transition]]:
+    """Return what happened to incidents between two states, in order."""
+    known = {one.id: one.trail for one in _incidents(before)}
+    return [
+        (incident, transition)
+        for incident in _incidents(after)
+        for transition in incident.trail
+        if transition not in known.get(incident.id, ())
+    ]
+
+
+def _incidents(state: ProjectState) -> list[Incident]:
+    every = [*state.unacknowledged, state.last_ended, state.incident]
+    return list({one.id: one for one in every if one}.values())
+
+
+def _count_event(metrics: Metrics, before: ProjectState, event: Event) -> None:
+    project = before.project
+    outcome = _ROLLBACK_OUTCOMES.get(type(event))
+    if outcome:
+        metrics.actions.labels(project=project, action="rollback", outcome=outcome, reason=Reason.NONE).inc()
+    if isinstance(event, SamplesObserved):
+        metrics.requests_counted.labels(project=project).inc(sum(one.requests for one in event.samples))
+        metrics.errors_counted.labels(project=project).inc(sum(one.errors for one in event.samples))
+    if isinstance(event, ReadFailed):
+        metrics.reads_failed.labels(project=project, what=event.what).inc()
+        # Trouble that goes on is told once, then counted.
+        if event.sentence != before.trouble:
+            log.warning("read.failed", project=project, what=event.what, error=event.sentence)
+
+
+def _count_transition(metrics: Metrics, project: str, incident: Incident, transition: Transition) -> None:
+    outcome = _ENDED_OUTCOMES.get(transition.trigger)
+    if outcome:
+        metrics.actions.labels(project=project, action="rollback", outcome=outcome, reason=transition.reason).inc()
+    if transition.trigger in ENDING_TRIGGERS:
+        metrics.incidents.labels(project=project, outcome=transition.trigger).inc()
+    log.info(
+        "incident.moved",
+        project=project,
+        incident_id=incident.id,
+        source=transition.source,
+        target=transition.target,
+        trigger=transition.trigger,
+        reason=transition.reason,
+        summary=transition.sentence,
+    )

@@ -1,0 +1,123 @@
+"""Writes docs/configuration.md from the models: `python -m daemon.settings.document > docs/configuration.md`."""
+
+import sys
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from daemon.settings.laws import LAWS, LINTS, Check, a_token_is_given
+from daemon.settings.model import PolicySettings, ProjectSettings, Settings, variables
+from daemon.settings.shape import Wanted, describe_bounds, written
+
+INTRODUCTION = """\
+# Configuration
+
+<!-- Made from the models by `python -m daemon.settings.document > docs/configuration.md`; a test compares the two. -->
+
+One YAML file, in which only the projects must be named. `config/lastgood.example.yaml` holds every key with a comment.
+`lastgood check-config FILE` tells every mistake at once, as `file:line:column: key: what is wrong; what to write`, and
+exits with 2; it exits with 0 when the configuration holds, warnings included.
+
+* **Durations** are whole numbers with units: `90s`, `5m`, `1h30m`, `2d`. **Ratios** are numbers from 0 to 1, never
+  percent.
+* Unknown keys, keys given twice, empty values, aliases, and values that the versions of YAML read differently (`no`,
+  `10:30`, `1e-2`) are refused.
+* **Variables** win over the file: `LASTGOOD_POLL__INTERVAL=30s` stands for `poll.interval`. Lists are in the file only.
+  A variable that looks like a setting and is none is refused.
+* **Tokens** are never in the file. Each has a file of its own, read again at each use, so that a rotated token needs no
+  restart; while that file is missing or empty, nothing is sent. A variable holds a token until the next start.
+"""
+
+
+def document() -> str:
+    """Return docs/configuration.md."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield INTRODUCTION
+    for name, field in Settings.model_fields.items():
+        wanted = Wanted.by(field)
+        model = wanted.item or wanted.type
+        yield f"## `{name}`\n"
+        yield f"{_prose(model)}\n"
+        if model is ProjectSettings:
+            own = {key: one for key, one in model.model_fields.items() if key not in PolicySettings.model_fields}
+            yield from _table(own, name)
+            continue
+        yield from _table(model.model_fields, name)
+        for key, inner in model.model_fields.items():
+            yield from _kinds(f"{name}.{key}", inner)
+    yield "## What must hold between keys\n"
+    yield "Refused with both numbers, and never adjusted:\n"
+    yield from _sentences((*LAWS, a_token_is_given))
+    yield "* In a `threshold` detector, `breaches_min` is at most `windows`: else it could never be met."
+    yield "\nAllowed, with a warning:\n"
+    yield from _sentences(LINTS)
+
+
+def _table(fields: dict[str, FieldInfo], section: str) -> Iterator[str]:
+    names = {way: name for name, way in variables().items()}
+    yield "| key | takes | default | what it is |"
+    yield "|---|---|---|---|"
+    for key, field in fields.items():
+        variable = names.get((section, key))
+        shown = key if Wanted.by(field).type is not SecretStr else f"{key}` (variable `{variable}"
+        closing = ")" if shown != key else ""
+        yield f"| `{shown}`{closing} | {_takes(field)} | {_default(field)} | {field.description} |"
+    yield ""
+
+
+def _kinds(name: str, field: FieldInfo) -> Iterator[str]:
+    wanted = Wanted.by(field)
+    for kind, model in (Wanted.of(wanted.item).kinds if wanted.item else {}).items():
+        yield f"### `{name}`, `kind: {kind}`\n"
+        yield f"{_prose(model)}\n"
+        yield from _table({key: one for key, one in model.model_fields.items() if key != "kind"}, name)
+
+
+def _sentences(checks: tuple[Check, ...]) -> Iterator[str]:
+    for check in checks:
+        yield f"* {_prose(check)}"
+
+
+def _prose(documented: Any) -> str:
+    lines = [line.strip() for line in (documented.__doc__ or "").strip().splitlines()]
+    return "\n".join(lines)
+
+
+def _takes(field: FieldInfo) -> str:
+    wanted = Wanted.by(field)
+    if wanted.words:
+        return " or ".join(f"`{word}`" for word in wanted.words)
+    if wanted.item is not None:
+        kinds = Wanted.of(wanted.item).kinds
+        return f"list of {' or '.join(f'`{kind}`' for kind in kinds)}"
+    name = {
+        "timedelta": "duration",
+        "str": "text",
+        "Path": "absolute path",
+        "SecretStr": "token",
+        "int": "whole number",
+    }
+    what = "ratio" if wanted.is_ratio else name.get(wanted.type.__name__, wanted.type.__name__)
+    bounds = describe_bounds(field)
+    return f"{what}, {bounds}" if bounds else what
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.default
+    if default is None or default is PydanticUndefined:
+        return "none"
+    if isinstance(default, tuple):
+        return ", ".join(f"`{one.kind}`" for one in default) or "empty"
+    assert not isinstance(default, BaseModel), "sections are shown by their keys"
+    return f"`{default.value if isinstance(default, Enum) else written(default)}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

@@ -1,0 +1,84 @@
+"""One thread that owns a database's connection, so that the event loop never waits for a disk.
+
+A body given to it runs as a whole or not at all, whatever becomes of the task that asked: a cancelled task leaves no
+transaction half done and no lock behind. A driver that hops threads at every statement cannot promise that.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from daemon.ports.errors import StoreUnavailable
+from daemon.stores.trouble import store_trouble
+
+WRITES = "lastgood_writes"
+"""Execution option of connections that will write, for engines which must know that when a transaction begins."""
+
+PATIENCE_SECONDS = 15.0
+"""How long a task waits for its turn and its answer; longer than SQLite waits for a lock."""
+
+_Answer = TypeVar("_Answer")
+
+
+class DatabaseThread:
+    """Runs bodies on the engine's connection, one after the other, in the order in which they were asked for.
+
+    SQLite has one writer at a time; more connections would only wait for each other, unfairly.
+    """
+
+    def __init__(self, engine: Engine, *, name: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self.name = name
+        self._reader = engine
+        self._writer = engine.execution_options(**{WRITES: True})
+        self._patience_seconds = patience_seconds
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lastgood-store")
+        self._is_closed = False
+
+    async def write(
+        self, doing: str, body: Callable[[Connection], _Answer], *, patience_seconds: float | None = None
+    ) -> _Answer:
+        """Run *body* in one transaction: committed when it returns, rolled back when it raises.
+
+        Raises StoreUnavailable when the medium fails, or gives no answer for *patience_seconds* (None: as set for the
+        thread). In the latter case the transaction may still be committed: whoever goes on loads first.
+        """
+
+        def write() -> _Answer:
+            with store_trouble(doing, name=self.name), self._writer.begin() as connection:
+                return body(connection)
+
+        return await self._run(doing, write, patience_seconds=patience_seconds)
+
+    async def read(self, doing: str, body: Callable[[Connection], _Answer]) -> _Answer:
+        """Run *body*, which sends a single statement and writes nothing. Raises StoreUnavailable as `write` does."""
+
+        def read() -> _Answer:
+            with store_trouble(doing, name=self.name), self._reader.connect() as connection:
+                return body(connection)
+
+        return await self._run(doing, read)
+
+    async def close(self) -> None:
+        """Finish what was asked for, close the connection and end the thread; afterwards all is StoreUnavailable."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        # A connection belongs to the thread that opened it, so it is closed there.
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self._reader.dispose))
+        self._thread.shutdown()
+
+    async def _run(self, doing: str, call: Callable[[], _Answer], *, patience_seconds: float | None = None) -> _Answer:
+        if self._is_closed:
+            raise StoreUnavailable(f"cannot {doing} in {self.name}: it was closed")
+        patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        try:
+            async with asyncio.timeout(patience):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        except TimeoutError as error:
+            raise StoreUnavailable(
+                f"cannot {doing} in {self.name}: no answer within {patience:g} s; "
+                "check its disk, and look for another program that keeps the file locked"
+            ) from error

@@ -1,0 +1,1 @@
+"""Logs and metrics: how the daemon is seen from outside."""

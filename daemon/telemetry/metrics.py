@@ -1,0 +1,153 @@
+"""Every metric of the daemon, declared once, on an injected registry."""
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from daemon.core.event import ReadTarget
+from daemon.core.guardrail import Reason
+from daemon.core.incident import TRANSITIONS, State
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+ENDING_TRIGGERS = frozenset(
+    trigger for (source, trigger), end in TRANSITIONS.items() if source.is_live and not end.is_live
+)
+"""What ends an incident: an acknowledgement only closes one that has ended."""
+_ACTION_OUTCOMES = ("accepted", "refused", "rate_limited", "unsent", "unknown", "confirmed", "failed")
+
+
+class Metrics:
+    """The daemon's metrics. Label values are closed sets or project ids from the configuration."""
+
+    def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
+        self.registry = registry
+        self.build = Info("lastgood_build", "Version of the running daemon.", registry=registry)
+        self.build.info({"version": version})
+        self.leader = Gauge("lastgood_leader", "1 while this process holds the lease and may act.", registry=registry)
+        self.cycles = Counter(
+            "lastgood_cycles", "Polls of one project that ended.", ["project", "outcome"], registry=registry
+        )
+        self.cycle_duration = Histogram(
+            "lastgood_cycle_duration_seconds",
+            "Time from the scheduler's ring until every project of the poller was decided.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.last_cycle = Gauge(
+            "lastgood_last_cycle_timestamp_seconds",
+            "When a cycle of the project was last completed and committed: alert on its age.",
+            ["project"],
+            registry=registry,
+        )
+        self.samples_until = Gauge(
+            "lastgood_samples_until_timestamp_seconds",
+            "Up to when the project's counts are complete: the daemon is blind to anything later.",
+            ["project"],
+            registry=registry,
+        )
+        self.error_ratio = Gauge(
+            "lastgood_error_ratio",
+            "5xx answers by all requests of what serves production, 0..1, in the detector's newest window.",
+            ["project"],
+            registry=registry,
+        )
+        self.error_ratio_limit = Gauge(
+            "lastgood_error_ratio_limit",
+            "Error ratio from which the detector objects, 0..1.",
+            ["project"],
+            registry=registry,
+        )
+        self._declare_counts(registry)
+        self._declare_incidents(registry)
+        self._declare_plumbing(registry)
+
+    def _declare_counts(self, registry: CollectorRegistry) -> None:
+        self.requests_counted = Counter(
+            "lastgood_requests_counted", "Production requests read from the source.", ["project"], registry=registry
+        )
+        self.errors_counted = Counter(
+            "lastgood_errors_counted", "Production 5xx answers read from the source.", ["project"], registry=registry
+        )
+        self.reads_failed = Counter(
+            "lastgood_reads_failed", "Reads that gave nothing to go by.", ["project", "what"], registry=registry
+        )
+
+    def _declare_incidents(self, registry: CollectorRegistry) -> None:
+        self.actions = Counter(
+            "lastgood_actions",
+            "Actions by how they went; `confirmed` means that production was observed on the target.",
+            ["project", "action", "outcome", "reason"],
+            registry=registry,
+        )
+        self.incidents = Counter(
+            "lastgood_incidents", "Incidents that ended, by what ended them.", ["project", "outcome"], registry=registry
+        )
+        self.incident_state = Gauge(
+            "lastgood_incident_state", "1 for the state of the live incident.", ["project", "state"], registry=registry
+        )
+        self.unacknowledged = Gauge(
+            "lastgood_unacknowledged_incidents", "Escalated incidents that nobody took.", ["project"], registry=registry
+        )
+        self.paused = Gauge(
+            "lastgood_paused", "1 while an operator's pause is in force.", ["project"], registry=registry
+        )
+        self.frozen = Gauge(
+            "lastgood_frozen",
+            "1 after a bug in this project's work: it is left alone until a restart.",
+            ["project"],
+            registry=registry,
+        )
+
+    def _declare_plumbing(self, registry: CollectorRegistry) -> None:
+        self.notifications = Counter(
+            "lastgood_notifications", "Messages to people, by outcome.", ["outcome"], registry=registry
+        )
+        self.store_failures = Counter(
+            "lastgood_store_failures", "Commits that the store could not take; nothing is done then.", registry=registry
+        )
+        self.vercel_requests = Counter(
+            "lastgood_vercel_requests",
+            "Requests to Vercel by route and status.",
+            ["route", "status"],
+            registry=registry,
+        )
+        self.vercel_request_duration = Histogram(
+            "lastgood_vercel_request_duration_seconds",
+            "Time until Vercel answered.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def totals(self) -> dict[str, float]:
+        """Return every counter's series and its value, as a scrape would show them."""
+        return {
+            f"{sample.name}{{{_labels(sample.labels)}}}": sample.value
+            for family in self.registry.collect()
+            for sample in family.samples
+            if sample.name.startswith("lastgood_") and sample.name.endswith("_total")
+        }
+
+    def initialise(self, projects: Iterable[str]) -> None:
+        """Set every known series to 0, so that a rate is right from the first event on."""
+        for outcome in ("sent", "failed"):
+            self.notifications.labels(outcome=outcome)
+        for project in projects:
+            for gauge in (self.unacknowledged, self.paused, self.frozen):
+                gauge.labels(project=project).set(0)
+            for counter in (self.requests_counted, self.errors_counted):
+                counter.labels(project=project)
+            for cycle_outcome in ("completed", "failed"):
+                self.cycles.labels(project=project, outcome=cycle_outcome)
+            for what in ReadTarget:
+                self.reads_failed.labels(project=project, what=what)
+            for state in State:
+                self.incident_state.labels(project=project, state=state).set(0)
+            for trigger in ENDING_TRIGGERS:
+                self.incidents.labels(project=project, outcome=trigger)
+            for action_outcome in _ACTION_OUTCOMES:
+                self.actions.labels(project=project, action="rollback", outcome=action_outcome, reason=Reason.NONE)
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ",".join(f'{name}="{value}"' for name, value in labels.items())

@@ -1,0 +1,112 @@
+"""The world of the recordings on a loopback socket, the real CLI that speaks to it, and what is true afterwards."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from daemon.emulator import EmulatorClock, EmulatorServer, ManualClock, WallClock, World, load_scenario
+from daemon.emulator.ledger import LedgerEntry
+from daemon.emulator.model import Deployment, Project
+from tests.conformance.recording import RECORDINGS, load_recording
+from tests.conformance.vercel_cli import CliRun, VercelCli
+
+ACTOR_TOKEN = "tok_test_0123456789abcdefghijkl"
+ONE_PROJECT_TOKEN = "tok_test_one_project"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What the emulated world really is: deployments by their names in the scenario, ``job`` None: there was none."""
+
+    production: str
+    domains: dict[str, str]
+    substates: dict[str, str]
+    auto_assigns: bool
+    job: tuple[str, str, str, str] | None
+    """Kind, status, from and to of the newest alias job."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One world and one CLI, whose HOME is new."""
+
+    world: World
+    cli: VercelCli
+
+    @property
+    def project(self) -> Project:
+        """Return the only project, `web`."""
+        return self.world.project("web")
+
+    def deployment(self, name: str) -> Deployment:
+        """Return a deployment by its name in the scenario."""
+        return self.world.deployment(self.project, name)
+
+    @property
+    def requests(self) -> list[LedgerEntry]:
+        """Return every request that the API got, by the emulator's own ledger."""
+        return list(self.world.ledger.entries)
+
+    @property
+    def writes(self) -> list[LedgerEntry]:
+        """Return the requests to mutating routes, by the emulator's own ledger."""
+        return self.world.ledger.mutating()
+
+    async def vercel(self, *arguments: str, token: str = ACTOR_TOKEN) -> CliRun:
+        """Run the CLI."""
+        return await replace(self.cli, token=token).run(*arguments)
+
+    async def conforms_to(self, name: str, *, token: str = ACTOR_TOKEN) -> None:
+        """Do what the recording *name* did; an AssertionError tells any difference in exit code, words and requests."""
+        recording = load_recording(name)
+        seen_before = len(self.world.ledger.entries)
+        run = await self.vercel(*recording.arguments, token=token)
+        found = recording.differences(run, self.requests[seen_before:])
+        assert not found, "\n".join([f"`vercel {' '.join(run.arguments)}` differs from {name}.yaml:", *found])
+
+    def truth(self) -> Truth:
+        """Return what is true now."""
+        now_ms = self.world.advance()
+        names = {deployment.id: deployment.name for deployment in self.world.deployments_of(self.project)}
+        job = self.project.jobs[-1] if self.project.jobs else None
+        return Truth(
+            production=names[self.project.production_id or ""],
+            domains={domain: names[item] for domain, item in self.project.assigned(now_ms).items()},
+            substates={
+                item.name: item.substate.value for item in self.world.deployments_of(self.project) if item.substate
+            },
+            auto_assigns=self.world.reads_auto_assign(self.project),
+            job=None if job is None else (job.kind.value, job.status.value, names[job.from_id or ""], names[job.to_id]),
+        )
+
+
+@contextlib.asynccontextmanager
+async def staged(
+    home: Path,
+    *,
+    plan: str = "pro",
+    clock: EmulatorClock | None = None,
+    around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+) -> AsyncIterator[Stage]:
+    """Serve the world of the recordings and give the CLI *home*; *around* may put something between the two."""
+    scenario = load_scenario(RECORDINGS / "world.yaml", {"plan": plan})
+    server = EmulatorServer(scenario, clock=clock)
+    server.app = around(server.app)  # type: ignore[assignment]
+    async with server:
+        world = server.world
+        cli = VercelCli(
+            api_url=server.url,
+            token=ACTOR_TOKEN,
+            home=home,
+            organization_id=world.team.id,
+            project_id=world.project("web").id,
+        )
+        yield Stage(world, cli)
+
+
+def stopped_clock(*, seconds_ago: float = 0) -> ManualClock:
+    """Return a clock that moves only when told and begins *seconds_ago* before the real time, which the CLI knows."""
+    return ManualClock(WallClock().now_ms() - round(seconds_ago * 1000))

@@ -1,0 +1,51 @@
+"""A source that counts what a fake Vercel served: so many requests a bucket, and the share of errors a test sets."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from daemon.core.facts import Deployment, DeploymentId, ErrorRateSample, ProjectId
+from daemon.ports.errors import PortError
+from daemon.ports.source import Reading
+from tests.fakes.hosting import FakeHosting
+
+_BUCKET = timedelta(seconds=30)
+_LOOKBACK_MAX = timedelta(minutes=30)
+
+
+@dataclass(slots=True)
+class FakeSource:
+    """Whole half minutes up to now, of whatever served when each began. `troubles` are raised by the next calls.
+
+    `before_answer` runs while a collection is under way, so that a test can do something meanwhile.
+    """
+
+    hosting: FakeHosting
+    ratios: Mapping[DeploymentId, float] = field(default_factory=dict)
+    requests_a_bucket: int = 100
+    name: str = "fake"
+    troubles: deque[PortError | None] = field(default_factory=deque)
+    before_answer: Callable[[], Awaitable[None]] | None = None
+    asked_since: list[datetime] = field(default_factory=list)
+
+    async def collect(self, project: ProjectId, *, since: datetime, now: datetime) -> Reading:
+        """Return one sample a bucket; none where nothing served."""
+        self.asked_since.append(since)
+        if self.before_answer:
+            await self.before_answer()
+        trouble = self.troubles.popleft() if self.troubles else None
+        if trouble:
+            raise trouble
+        start = max(since, now - _LOOKBACK_MAX)
+        samples: list[ErrorRateSample] = []
+        while start + _BUCKET <= now:
+            deployment = self.hosting.served_at(start)
+            if deployment:
+                samples.append(self._sample(deployment, start))
+            start += _BUCKET
+        return Reading(self.name, samples, complete_until=start)
+
+    def _sample(self, deployment: Deployment, start: datetime) -> ErrorRateSample:
+        errors = round(self.requests_a_bucket * self.ratios.get(deployment.id, 0.0))
+        return ErrorRateSample(deployment.id, start, start + _BUCKET, self.requests_a_bucket, errors)

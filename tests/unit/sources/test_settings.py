@@ -1,0 +1,59 @@
+"""How sources are configured and built."""
+
+from datetime import timedelta
+
+import httpx
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from daemon.ports.source import Source
+from daemon.sources import SourceSettings, build_source
+from daemon.sources.observability import Observability, ObservabilitySettings
+from daemon.sources.request_logs import RequestLogs, RequestLogsSettings
+from tests.unit.vercel.fakes import a_transport
+
+SETTINGS = TypeAdapter(SourceSettings)
+
+
+@pytest.mark.parametrize(("kind", "built"), [("observability", Observability), ("request_logs", RequestLogs)])
+def test_each_kind_is_built_from_its_settings(kind, built):
+    transport, _, _ = a_transport(httpx.Response(500))
+    source: Source = build_source(SETTINGS.validate_python({"kind": kind}), transport)
+    assert isinstance(source, built)
+    assert source.name == kind
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "tea_leaves"},
+        {"lag": 60},
+        {"kind": "observability", "lagg": 60},
+        {"kind": "observability", "lag": timedelta(seconds=-1)},
+        {"kind": "observability", "lag": timedelta(minutes=10, seconds=1)},
+        {"kind": "observability", "lookback_max": timedelta(seconds=59)},
+        {"kind": "observability", "lookback_max": timedelta(minutes=61)},
+        {"kind": "request_logs", "request_pages_max": 0},
+        {"kind": "request_logs", "request_pages_max": 21},
+        {"kind": "request_logs", "error_pages_max": 0},
+        {"kind": "request_logs", "base_url": "http://vercel.com"},
+        {"kind": "request_logs", "base_url": "https://user@vercel.com"},
+        {"kind": "request_logs", "base_url": "https://vercel.com/api"},
+        {"kind": "request_logs", "base_url": "http://127.0.0.1.evil.example"},
+        {"kind": "request_logs", "base_url": "ftp://vercel.com"},
+    ],
+)
+def test_settings_out_of_bounds_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        SETTINGS.validate_python(wrong)
+
+
+@pytest.mark.parametrize("url", ["https://vercel.com", "http://127.0.0.1:4455", "http://localhost", "http://[::1]:80"])
+def test_the_token_travels_encrypted_or_stays_on_this_machine(url):
+    assert RequestLogsSettings(base_url=url).base_url == url
+
+
+@pytest.mark.parametrize("model", [ObservabilitySettings, RequestLogsSettings])
+def test_every_setting_says_what_it_does(model):
+    fields = model.model_json_schema()["properties"]
+    assert all(field.get("description", "").endswith(".") for name, field in fields.items() if name != "kind")

@@ -1,0 +1,135 @@
+"""The composition root: what settings become, and that nothing is left open."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from daemon import bootstrap
+from daemon.core.facts import DeploymentId
+from daemon.core.guardrail import Posture
+from daemon.emulator import EmulatorServer
+from daemon.emulator.clock import WallClock
+from daemon.ports.errors import Misconfigured, Refused, StoreUnavailable
+from daemon.runtime.clock import SystemClock
+from daemon.settings import Settings, load_settings
+from tests.unit.emulator.driving import a_scenario
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """\
+vercel:
+  {{api_url: "{url}", team: {team}, request_timeout: 2s, read_token_file: {folder}/read, act_token_file: {folder}/act}}
+store: {{path: {folder}/lastgood.db}}
+web: {{port: {port}}}
+projects: [{projects}]
+"""
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[EmulatorServer]:
+    async with EmulatorServer(a_scenario(), clock=WallClock()) as server:
+        yield server
+
+
+def settings_for(emulator: EmulatorServer, folder: Path, *, projects: str = "", port: int = 0) -> Settings:
+    """Return settings with a token to read and one to act, for the emulator's only project or for *projects*."""
+    for token in emulator.world.tokens.values():
+        path = folder / ("read" if token.read_only else "act")
+        path.write_text(token.value)
+        path.chmod(0o600)
+    [project] = emulator.world.projects.values()
+    config = folder / "lastgood.yaml"
+    listed = projects or f"{{id: {project.id}}}"
+    config.write_text(CONFIG.format(url=emulator.url, team=project.team_id, folder=folder, port=port, projects=listed))
+    return load_settings(config, {})
+
+
+async def test_reading_uses_one_token_and_acting_the_other(emulator: EmulatorServer, tmp_path: Path) -> None:
+    async with bootstrap.assemble(settings_for(emulator, tmp_path), clock=SystemClock()) as daemon:
+        await daemon.poller.run_cycle()
+        assert {entry.token for entry in emulator.world.ledger.entries} == {"reader"}
+        target = DeploymentId(emulator.world.deployment("web", "v2").id)
+        [project] = daemon.projects
+        await project.executor.rollback.roll_back(project.id, target=target, description="test")
+        [rollback] = emulator.world.ledger.mutating()
+        assert (rollback.token, rollback.status) == ("actor", 201)
+
+
+async def test_the_settings_of_each_project_become_its_policy(emulator: EmulatorServer, tmp_path: Path) -> None:
+    [known] = emulator.world.projects
+    projects = f"{{id: {known}, posture: automatic}}, {{id: prj_other, name: shop}}"
+    settings = settings_for(emulator, tmp_path, projects=projects)
+    async with bootstrap.assemble(settings, clock=SystemClock()) as daemon:
+        postures = {project.id: project.policy().posture for project in daemon.projects}
+    assert postures == {known: Posture.AUTOMATIC, "prj_other": Posture.OBSERVE}
+
+
+async def test_a_name_is_resolved_once_at_the_start(emulator: EmulatorServer, tmp_path: Path) -> None:
+    settings = settings_for(emulator, tmp_path, projects="{name: web}")
+    async with bootstrap.assemble(settings, clock=SystemClock()) as daemon:
+        assert [project.id for project in daemon.projects] == list(emulator.world.projects)
+        assert len(emulator.world.ledger.entries) == 1
+
+
+async def test_a_name_that_vercel_does_not_know_is_refused(emulator: EmulatorServer, tmp_path: Path) -> None:
+    settings = settings_for(emulator, tmp_path, projects="{name: nowhere}")
+    with pytest.raises(Refused, match="nowhere"):
+        async with bootstrap.assemble(settings, clock=SystemClock()):
+            pass
+
+
+async def test_a_project_that_is_there_by_id_and_by_name_is_refused(emulator: EmulatorServer, tmp_path: Path) -> None:
+    [known] = emulator.world.projects
+    settings = settings_for(emulator, tmp_path, projects=f"{{id: {known}}}, {{name: web}}")
+    with pytest.raises(Misconfigured, match="remove one of them"):
+        async with bootstrap.assemble(settings, clock=SystemClock()):
+            pass
+
+
+async def test_a_store_that_cannot_be_opened_is_told(emulator: EmulatorServer, tmp_path: Path) -> None:
+    settings = settings_for(emulator, tmp_path)
+    settings.store.path.mkdir()
+    with pytest.raises(StoreUnavailable, match=r"lastgood\.db"):
+        async with bootstrap.assemble(settings, clock=SystemClock()):
+            pass
+
+
+async def test_a_port_that_is_taken_is_told_before_anything_is_polled(emulator: EmulatorServer, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = settings_for(emulator, tmp_path, port=port)
+        with pytest.raises(Misconfigured, match=f"127.0.0.1:{port}"):
+            async with bootstrap.assemble(settings, clock=SystemClock()):
+                pass
+    assert list(emulator.world.ledger.entries) == []
+
+
+async def test_every_series_of_a_project_is_there_before_the_first_poll(
+    emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    async with bootstrap.assemble(settings_for(emulator, tmp_path), clock=SystemClock()) as daemon:
+        totals = daemon.metrics.totals()
+    confirmed = [value for name, value in totals.items() if "lastgood_actions_total" in name and "confirmed" in name]
+    assert confirmed == [0]
+    assert [value for name, value in totals.items() if "lastgood_cycles_total" in name] == [0, 0]
+
+
+async def test_it_is_ready_after_its_first_cycle_and_stops_when_told(emulator: EmulatorServer, tmp_path: Path) -> None:
+    settings = settings_for(emulator, tmp_path)
+    stop = asyncio.Event()
+    async with bootstrap.assemble(settings, clock=SystemClock()) as daemon, httpx.AsyncClient(trust_env=False) as http:
+        url = f"http://127.0.0.1:{daemon.listener.getsockname()[1]}"
+        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+            running = group.create_task(daemon.run(stop))
+            while (await http.get(f"{url}/readyz")).status_code != 200:
+                await SystemClock().sleep(0.02)
+            assert daemon.leadership.lease is not None
+            stop.set()
+            await running
+        assert daemon.leadership.lease is None
+        with pytest.raises(httpx.ConnectError):
+            await http.get(f"{url}/healthz")
