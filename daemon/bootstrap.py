@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+import structlog
 import uvicorn
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from starlette.applications import Starlette
@@ -41,7 +42,14 @@ from daemon.web.app import Health, build_app
 _Transport = TypeVar("_Transport", bound=VercelTransport)
 
 _CYCLE_AGE_INTERVALS = 4
-"""A daemon whose last cycle is older than this many intervals is not healthy."""
+"""A daemon whose last cycle is older than this many intervals is not ready."""
+_READ_TIMEOUTS = 4
+"""A read gets so many times the time-out of one request, beside the time in which it may be tried again."""
+_GRACE_BESIDE_REQUEST_SECONDS = 10.0
+"""Real time, beside one request's time-out, in which what is under way may be committed when the daemon stops."""
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class Daemon:
     metrics: Metrics
     leadership: Leadership
     supervisor: Supervisor
+    grace_seconds: float
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll and serve until *stop*."""
@@ -67,6 +76,7 @@ class Daemon:
             leadership=self.leadership,
             supervisor=self.supervisor,
             stop=stop,
+            grace_seconds=self.grace_seconds,
         )
 
 
@@ -93,8 +103,9 @@ async def assemble(settings: Settings, *, clock: Clock, clock_factor: float = 1.
         listener = stack.enter_context(listen(settings.web.host, settings.web.port))
         hosting = VercelHosting(reading)
         by_id = await _identify(hosting, settings)
+        timeout = settings.vercel.request_timeout.total_seconds()
         metrics.initialise(by_id)
-        supervisor = await stack.enter_async_context(Supervisor())
+        supervisor = Supervisor()
         moments = Moments(clock, newest=await store.newest_moment())
         leadership = Leadership(store, clock, holder=_holder(), ttl_seconds=settings.poll.lease_ttl.total_seconds())
         executor = Executor(
@@ -105,7 +116,7 @@ async def assemble(settings: Settings, *, clock: Clock, clock_factor: float = 1.
             clock=clock,
             moments=moments,
             metrics=metrics,
-            request_timeout_seconds=settings.vercel.request_timeout.total_seconds() * clock_factor,
+            request_timeout_seconds=timeout * clock_factor,
         )
         projects = tuple(
             Project(
@@ -120,6 +131,7 @@ async def assemble(settings: Settings, *, clock: Clock, clock_factor: float = 1.
             )
             for project_id, project in by_id.items()
         )
+        _log_policies(projects)
         poller = Poller(
             projects=projects,
             sources={
@@ -133,12 +145,25 @@ async def assemble(settings: Settings, *, clock: Clock, clock_factor: float = 1.
             supervisor=supervisor,
             metrics=metrics,
             housekeeping=Housekeeping(store, clock, keep=settings.store.keep_journal),
+            read_seconds_max=_READ_TIMEOUTS * timeout + reading.limits.retry_total_seconds,
         )
         interval = settings.poll.interval.total_seconds()
         bell = Bell(poller.run_cycle, interval_seconds=interval, clock=clock, real_seconds_per_second=1 / clock_factor)
-        app = build_app(registry, _health(poller, projects, leadership, clock, interval))
+        stuck_after = _CYCLE_AGE_INTERVALS * interval + poller.poll_seconds_max * clock_factor
+        health = _health(poller, projects, leadership, clock, interval=interval, stuck_after=stuck_after)
+        app = build_app(registry, health)
         web = _web_server(settings, app)
-        yield Daemon(projects, poller, bell, web, listener, store, metrics, leadership, supervisor)
+        # Entered last: trouble before would come out of it as a group.
+        await stack.enter_async_context(supervisor)
+        grace = timeout + _GRACE_BESIDE_REQUEST_SECONDS
+        yield Daemon(projects, poller, bell, web, listener, store, metrics, leadership, supervisor, grace)
+
+
+def _log_policies(projects: tuple[Project, ...]) -> None:
+    """Let the log say under which configuration each project is decided from now on."""
+    for project in projects:
+        policy = project.policy()
+        log.info("policy.loaded", project=project.id, posture=policy.posture, digest=policy.digest)
 
 
 def _web_server(settings: Settings, app: Starlette) -> WebServer:
@@ -215,7 +240,13 @@ def _holder() -> str:
 
 
 def _health(
-    poller: Poller, projects: tuple[Project, ...], leadership: Leadership, clock: Clock, interval_seconds: float
+    poller: Poller,
+    projects: tuple[Project, ...],
+    leadership: Leadership,
+    clock: Clock,
+    *,
+    interval: float,
+    stuck_after: float,
 ) -> Callable[[], Health]:
     started = clock.monotonic()
 
@@ -224,7 +255,9 @@ def _health(
         return Health(
             cycle_age_seconds=clock.monotonic() - (started if last is None else last),
             has_completed=last is not None,
-            cycle_age_seconds_max=_CYCLE_AGE_INTERVALS * interval_seconds,
+            cycle_age_seconds_max=_CYCLE_AGE_INTERVALS * interval,
+            progress_age_seconds=clock.monotonic() - poller.last_progress,
+            progress_age_seconds_max=stuck_after,
             is_leader=leadership.lease is not None,
             frozen=tuple(project.id for project in projects if project.is_frozen),
         )

@@ -65,7 +65,7 @@ async def show(scenario: str, *, clock_factor: float, console: Console) -> Outco
         [project] = emulator.world.projects.values()
         settings = load_settings(_write_config(folder, emulator, project), {})
         daemon = await stack.enter_async_context(bootstrap.assemble(settings, clock=clock, clock_factor=clock_factor))
-        screen = Screen(console, title=_title(scenario, clock_factor, daemon.projects[0].policy()))
+        screen = Screen(console, title=title(scenario, clock_factor, daemon.projects[0].policy()))
         before, stop = daemon.metrics.totals(), asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(daemon.run(stop))
@@ -130,7 +130,8 @@ def _write_config(folder: Path, emulator: EmulatorServer, project: Project) -> P
     return path
 
 
-def _title(scenario: str, clock_factor: float, policy: Policy) -> str:
+def title(scenario: str, clock_factor: float, policy: Policy) -> str:
+    """Return which scenario, clock factor and policy the demo uses."""
     rules = "; ".join(f"{detector.name}: {detector.rule}" for detector in policy.detectors)
     return (
         f"lastgood demo: scenario {scenario}, clock factor {clock_factor:g} (every time below is the demo's own)\n"

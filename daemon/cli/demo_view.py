@@ -29,7 +29,7 @@ class Screen:
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Keep the picture on the screen while inside."""
-        self._console.print(self._title)
+        self._console.print(self._title, soft_wrap=True)
         if not self._console.is_terminal:
             yield
             return
@@ -75,7 +75,9 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     console.print("\nWhere to look next", style="bold")
     console.print(f"  configuration, log and store of this run: {outcome.folder}", soft_wrap=True)
     console.print(f"  lastgood status -c {outcome.folder / 'lastgood.yaml'}", soft_wrap=True)
-    console.print("  config/lastgood.example.yaml: begin with posture observe on a project of your own\n")
+    console.print(
+        "  config/lastgood.example.yaml: begin with posture observe on a project of your own\n", soft_wrap=True
+    )
     verdict = "production is back on the good deployment, and the recovery was verified"
     if not outcome.is_good:
         verdict = "production was NOT both brought back and verified"

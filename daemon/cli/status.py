@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from daemon.cli.config import CONFIG_HELP, load_or_exit
+from daemon.cli.config import CONFIG_DEFAULT, CONFIG_HELP, load_or_exit
 from daemon.core.state import ProjectState
 from daemon.engine.codec import decode_state
 from daemon.ports.errors import StoreUnavailable
@@ -21,7 +21,9 @@ from daemon.stores.sqlite import open_sqlite
 
 
 def status(
-    config: Annotated[Path, typer.Option("--config", "-c", envvar="LASTGOOD_CONFIG", help=CONFIG_HELP)],
+    config: Annotated[
+        Path, typer.Option("--config", "-c", envvar="LASTGOOD_CONFIG", help=CONFIG_HELP)
+    ] = CONFIG_DEFAULT,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,  # noqa: FBT002
 ) -> None:
     """Show each project: what serves production, what the daemon last decided and why, and open incidents."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from daemon.core.facts import DeploymentId, Instant
+from daemon.core.facts import DeploymentId, Instant, Production
 
 SENDS_MAX = 2
 """At most so many rollback requests are sent for one suspect, for ever."""
@@ -38,7 +38,8 @@ class Mitigation:
     """The action of an incident and its progress.
 
     `job_before` is the newest alias job's `requestedAt` at the last read before sending (None: there was none): only a
-    newer job can be ours. `not_before` is the `elapsed` time until which Vercel asked us to wait, 0 for at once.
+    newer job can be ours. `seen` is the look at production that the decision was made on. `not_before` is the `elapsed`
+    time until which Vercel asked us to wait, 0 for at once.
     """
 
     action: RollBackAction
@@ -46,4 +47,5 @@ class Mitigation:
     phase: Phase = Phase.PREPARING
     sent: Instant | None = None
     job_before: datetime | None = None
+    seen: Production | None = None
     not_before: float = 0.0

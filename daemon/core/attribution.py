@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from daemon.core.detector import Finding
+from daemon.core.detector import Finding, Verdict
 from daemon.core.facts import Activation, Deployment
 from daemon.core.guardrail import Reason
 from daemon.core.state import ProjectState
@@ -28,10 +28,19 @@ def attribute(state: ProjectState, finding: Finding, *, window: timedelta) -> At
     """
     index = len(state.activations) - 1
     while index > 0 and (earlier := _trouble_before(state, index)):
+        if earlier.verdict is not Verdict.BREACHING and _was_healthy(state, state.activations[index - 1]):
+            return _doubt(state, index, finding)
         index, finding = index - 1, earlier
     activation = state.activations[index]
     reason, objection = _object(activation, finding, window=window)
     return Attribution(activation.deployment, finding, reason, objection)
+
+
+def _doubt(state: ProjectState, index: int, finding: Finding) -> Attribution:
+    """A bad window at the end of a healthy life, and no more: its fault or its successor's, nobody can tell."""
+    suspect, before = state.activations[index].deployment, state.activations[index - 1].deployment
+    objection = f"{before.id} had a bad window just before {suspect.id} went live: whose fault it is cannot be told"
+    return Attribution(suspect, finding, Reason.SUSPECT_UNCLEAR, objection)
 
 
 def _trouble_before(state: ProjectState, index: int) -> Finding | None:
@@ -43,6 +52,12 @@ def _trouble_before(state: ProjectState, index: int) -> Finding | None:
     if earlier is None or earlier.onset_at is None or activation.at is None:
         return earlier
     return earlier if earlier.onset_at < activation.at else None
+
+
+def _was_healthy(state: ProjectState, activation: Activation) -> bool:
+    """Return whether the deployment was called healthy at any time since it went live."""
+    healthy_until = state.watch(activation.deployment.id).healthy_until
+    return healthy_until is not None and (activation.at is None or healthy_until > activation.at)
 
 
 def _has_healed(state: ProjectState, activation: Activation) -> bool:

@@ -157,11 +157,13 @@ class ActivationOrigin(StrEnum):
     """A promote or an auto-assignment, by anyone."""
     OUR_ROLLBACK = "our_rollback"
     FOREIGN_ROLLBACK = "foreign_rollback"
+    BROUGHT_BACK = "brought_back"
+    """Somebody promoted a deployment older than the one that it replaced."""
 
     @property
     def is_restoration(self) -> bool:
         """Whether an older deployment was brought back, so that it is no suspect of its own."""
-        return self in (ActivationOrigin.OUR_ROLLBACK, ActivationOrigin.FOREIGN_ROLLBACK)
+        return self not in (ActivationOrigin.FIRST_SEEN, ActivationOrigin.RELEASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,9 @@ class Reason(StrEnum):
     ONSET_OUTSIDE_WINDOW = "onset_outside_window"
     ACTIVATION_UNKNOWN = "activation_unknown"
     RESTORED_DEPLOYMENT = "restored_deployment"
+    SUSPECT_UNCLEAR = "suspect_unclear"
+    TARGET_NOT_ON_RECORD = "target_not_on_record"
+    BLIND = "blind"
     DECISION_EXPIRED = "decision_expired"
     APPROVAL_EXPIRED = "approval_expired"
     REJECTED = "rejected"
@@ -106,6 +109,7 @@ class Case:
     posture: Posture
     suspect: Deployment
     target: Deployment
+    is_target_on_record: bool
     production: Production
     moment: Instant
     paused_by: str | None

@@ -136,6 +136,7 @@ class Incident:
     switched: Instant | None = None
     approval_asked: Instant | None = None
     approved_by: str | None = None
+    is_paged: bool = False
     trail: tuple[Transition, ...] = ()
 
     def move(self, trigger: Trigger, moment: Instant, *, reason: Reason, sentence: str) -> "Incident":

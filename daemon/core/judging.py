@@ -20,7 +20,7 @@ def judge_samples(turn: Turn, event: SamplesObserved) -> None:
     if before and before > turn.moment.at:
         # The wall clock was ahead when that was written, and stepped back: nothing is complete in the future.
         before = None
-    turn.change(source=event.source, samples_until=max(before, until) if before else until, trouble="")
+    turn.change(source=event.source, samples_until=max(before, until) if before else until)
     for sample in event.samples:
         # Beyond the watermark counts are not complete yet: whoever reads them now judges half a bucket.
         if sample.end <= until:

@@ -8,6 +8,7 @@ from daemon.core.action import SENDS_MAX, Mitigation, Phase
 from daemon.core.command import ObserveProduction, Preflight, RollBack
 from daemon.core.event import (
     PreflightRead,
+    ReadTarget,
     RollbackAccepted,
     RollbackOutcomeUnknown,
     RollbackRateLimited,
@@ -59,8 +60,7 @@ def is_mitigating(turn: Turn, *phases: Phase) -> bool:
 def check_preflight(turn: Turn, event: PreflightRead) -> None:
     """Compare and act: send only if nothing changed since the decision, under the newest configuration."""
     if is_outdated(turn):
-        return keep_observing(turn)
-    before = turn.state.production
+        return keep_observing(turn, ReadTarget.PREFLIGHT)
     note_production(turn, event.production)
     follow(turn, event.production)
     if not is_mitigating(turn, Phase.PREPARING):
@@ -75,7 +75,7 @@ def check_preflight(turn: Turn, event: PreflightRead) -> None:
     ruling = rule(turn, incident.target)
     if ruling.strictness is not Strictness.ALLOW:
         return _decide_again(turn, ruling.reason, ruling.sentence)
-    if before is not None and _controls(before) != _controls(event.production):
+    if mitigation.seen is not None and _controls(mitigation.seen) != _controls(event.production):
         sentence = "an alias job, the pin or a rolling release changed since the decision"
         return _decide_again(turn, Reason.CONFLICT, sentence)
     return _send(turn, event.production)
@@ -97,7 +97,7 @@ def _send(turn: Turn, production: Production) -> None:
     suspect = incident.suspect.id
     sends = turn.state.sends.get(suspect, 0)
     assert sends < SENDS_MAX, f"{suspect}: {sends} requests were sent"
-    turn.change(sends={**turn.state.sends, suspect: sends + 1}, last_action=LastAction(turn.moment, incident.id))
+    turn.change(sends={**turn.state.sends, suspect: sends + 1})
     job = production.alias_job
     turn.change_incident(
         mitigation=replace(mitigation, phase=Phase.SENT, sent=turn.moment, job_before=job.requested_at if job else None)
@@ -164,10 +164,14 @@ def resume_mitigation(turn: Turn) -> None:
         _observe_in_phase(turn, phase, "restarted: looking at what became of the rollback", delay_seconds=0.0)
 
 
-def keep_observing(turn: Turn) -> None:
-    """Ask for the next look at production, after a look that failed. Nobody looks for ever: at the deadline, page."""
+def keep_observing(turn: Turn, what: ReadTarget) -> None:
+    """Ask for the next look, after a look that failed. Nobody looks for ever: the decision expires, or we page.
+
+    Each look asks for its own successor only, or they would multiply.
+    """
     if is_mitigating(turn, Phase.PREPARING):
-        turn.ask(Preflight(delay_seconds=_UNSENT_RETRY_SECONDS))
+        if what is ReadTarget.PREFLIGHT:
+            turn.ask(Preflight(delay_seconds=_UNSENT_RETRY_SECONDS))
     elif is_mitigating(turn):
         if _seconds_since_sent(turn) < turn.policy.verification_deadline.total_seconds():
             return turn.ask(ObserveProduction(_UNSENT_RETRY_SECONDS))
@@ -179,7 +183,7 @@ def keep_observing(turn: Turn) -> None:
 def observe(turn: Turn, production: Production) -> None:
     """Take in one look at production, whoever asked for it, and judge the action under way by it."""
     if is_outdated(turn):
-        return keep_observing(turn)
+        return keep_observing(turn, ReadTarget.PRODUCTION)
     note_production(turn, production)
     return follow(turn, production)
 
@@ -290,6 +294,8 @@ def _begin_verification(turn: Turn) -> None:
 
 
 def _observe_in_phase(turn: Turn, phase: Phase, sentence: str, *, delay_seconds: float | None = None) -> None:
+    """Watch what becomes of a request that may have been applied: from here on it counts as an action."""
+    turn.change(last_action=LastAction(turn.moment, turn.incident.id))
     turn.change_incident(mitigation=replace(_mitigation(turn), phase=phase))
     turn.say(Reason.NONE, sentence)
     every = turn.policy.observe_every.total_seconds()

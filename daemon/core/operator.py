@@ -3,7 +3,7 @@
 from daemon.core.command import ListTargets
 from daemon.core.event import OperatorRequested, OperatorVerb
 from daemon.core.guardrail import Reason
-from daemon.core.incident import State, Trigger
+from daemon.core.incident import Incident, State, Trigger
 from daemon.core.state import Pause
 from daemon.core.turn import Turn
 
@@ -35,10 +35,30 @@ def _awaits(turn: Turn, event: OperatorRequested) -> bool:
 
 
 def _approve(turn: Turn, event: OperatorRequested) -> None:
+    if _reopens_expired(turn, event):
+        return
     if _awaits(turn, event):
         turn.change_incident(approved_by=event.by)
         turn.say(Reason.NONE, f"approved by {event.by}; ruling once more")
         turn.ask(ListTargets())
+
+
+def _reopens_expired(turn: Turn, event: OperatorRequested) -> bool:
+    """Close an incident whose approval came too late, so that the next tick decides from fresh data and asks again."""
+    expired = [one for one in turn.state.unacknowledged if one.reason is Reason.APPROVAL_EXPIRED]
+    late = [one for one in expired if event.incident in (None, one.id)]
+    if turn.state.incident is not None or not late:
+        return False
+    _close(turn, late, f"approved too late by {event.by}")
+    turn.say(Reason.NONE, f"{event.by} approved after the approval had expired: deciding again, and asking again")
+    return True
+
+
+def _close(turn: Turn, taken: list[Incident], sentence: str) -> None:
+    for incident in taken:
+        closed = incident.move(Trigger.ACKNOWLEDGED, turn.moment, reason=Reason.NONE, sentence=sentence)
+        turn.change(last_ended=closed)
+    turn.change(unacknowledged=tuple(one for one in turn.state.unacknowledged if one not in taken))
 
 
 def _reject(turn: Turn, event: OperatorRequested) -> None:
@@ -51,12 +71,6 @@ def _acknowledge(turn: Turn, event: OperatorRequested) -> None:
     taken = [one for one in turn.state.unacknowledged if event.incident in (None, one.id)]
     if not taken:
         return turn.say(Reason.NONE, f"{event.by} asked to acknowledge, but nothing waits for it")
-    for incident in taken:
-        sentence = f"acknowledged by {event.by}"
-        closed = incident.move(Trigger.ACKNOWLEDGED, turn.moment, reason=Reason.NONE, sentence=sentence)
-        turn.change(last_ended=closed)
-    turn.change(
-        unacknowledged=tuple(one for one in turn.state.unacknowledged if one not in taken),
-        acknowledged=tuple(sorted({*turn.state.acknowledged, *(one.suspect.id for one in taken)})),
-    )
+    _close(turn, taken, f"acknowledged by {event.by}")
+    turn.change(acknowledged=tuple(sorted({*turn.state.acknowledged, *(one.suspect.id for one in taken)})))
     return turn.say(Reason.NONE, f"{len(taken)} acknowledged by {event.by}")

@@ -54,6 +54,8 @@ def note_production(turn: Turn, production: Production) -> None:
             _remember_our_rollback(turn, mover)
         case ActivationOrigin.FOREIGN_ROLLBACK:
             _remember_foreign_rollback(turn, before, production)
+        case ActivationOrigin.BROUGHT_BACK:
+            _add_known_bad(turn, before.activations[-1].deployment, by="somebody went back from it")
         case ActivationOrigin.RELEASE:
             _remember_replaced(turn, before)
         case ActivationOrigin.FIRST_SEEN:
@@ -113,6 +115,9 @@ def _foreign_origin(before: ProjectState, production: Production, serving: Deplo
     job = production.alias_job
     if job and job.type is AliasJobType.ROLLBACK and job.to_deployment == serving.id:
         return ActivationOrigin.FOREIGN_ROLLBACK
+    left = before.activations[-1].deployment if before.activations else None
+    if left and serving.created_at < left.created_at:
+        return ActivationOrigin.BROUGHT_BACK
     return ActivationOrigin.RELEASE if before.production_seen else ActivationOrigin.FIRST_SEEN
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from daemon.core.action import Mitigation, Phase, RollBackAction
 from daemon.core.attribution import Attribution, attribute
@@ -12,7 +13,7 @@ from daemon.core.guardrail import Case, Reason, Ruling, Strictness, strictest
 from daemon.core.incident import Incident, State, Trigger
 from daemon.core.judging import conclude
 from daemon.core.recovery import Recovery
-from daemon.core.target import NoTarget, choose_rollback_target
+from daemon.core.target import NoTarget, choose_rollback_target, served_before
 from daemon.core.turn import Turn
 
 DECISIONS_MAX = 5
@@ -31,8 +32,13 @@ def decide(turn: Turn) -> None:
         turn.move(Trigger.BREACH_CLEARED, reason=Reason.NONE, sentence=sentence)
     elif incident.state is State.AWAITING_APPROVAL:
         _await_approval(turn, incident)
+    elif incident.state is State.DETECTED and _seconds_in_state(turn) > turn.policy.decision_ttl.total_seconds():
+        sentence = f"breach of {incident.suspect.id}, but Vercel does not tell what could be rolled back to"
+        turn.move(Trigger.HELD_BACK, reason=Reason.TARGETS_UNKNOWN, sentence=sentence)
     elif incident.state in PROPOSABLE:
         turn.ask(ListTargets())
+    elif incident.state is State.MITIGATING:
+        _decide_again_when_old(turn, incident)
     elif incident.state is State.VERIFYING:
         _verify_by_deadline(turn, incident)
 
@@ -53,14 +59,20 @@ def _open_when_breaching(turn: Turn) -> None:
     attribution = attribute(state, watch.breach, window=turn.policy.attribution_window)
     if attribution.suspect.id in state.acknowledged:
         return turn.say(Reason.ACKNOWLEDGED, f"breach of {attribution.suspect.id} is in a person's hands")
-    if any(_is_same_breach(one, attribution) for one in state.unacknowledged):
+    healthy_until = state.watch(attribution.suspect.id).healthy_until
+    if any(_is_same_breach(one, attribution, healthy_until) for one in state.unacknowledged):
         sentence = f"breach of {attribution.suspect.id} is known to on-call and waits for an acknowledgement"
         return turn.say(Reason.UNACKNOWLEDGED, sentence)
     return _open(turn, attribution, serving)
 
 
-def _is_same_breach(known: Incident, attribution: Attribution) -> bool:
-    """Return whether on-call was told already: of the suspect, or of the restored one that the rollback led to."""
+def _is_same_breach(known: Incident, attribution: Attribution, healthy_until: datetime | None) -> bool:
+    """Return whether on-call was told already: of the suspect, or of the restored one that the rollback led to.
+
+    A breach after the suspect was healthy again is another one.
+    """
+    if healthy_until and healthy_until > known.trail[-1].moment.at:
+        return False
     if known.suspect.id == attribution.suspect.id:
         return True
     if attribution.reason is not Reason.RESTORED_DEPLOYMENT or known.target is None or known.ended is None:
@@ -106,6 +118,22 @@ def _await_approval(turn: Turn, incident: Incident) -> None:
         turn.ask(ListTargets())
 
 
+def _seconds_in_state(turn: Turn) -> float:
+    incident = turn.incident
+    since = incident.trail[-1].moment if incident.trail else incident.opened
+    return turn.moment.elapsed - since.elapsed
+
+
+def _decide_again_when_old(turn: Turn, incident: Incident) -> None:
+    """An action that is still being prepared when its decision has expired will not be sent: decide again."""
+    mitigation = incident.mitigation
+    assert mitigation is not None, "a mitigating incident has an action"
+    age = turn.moment.elapsed - mitigation.decided.elapsed
+    if mitigation.phase is Phase.PREPARING and age > turn.policy.decision_ttl.total_seconds():
+        sentence = f"deciding again from fresh data: the decision is {age:.0f} s old and nothing could be sent"
+        turn.move(Trigger.DECIDE_AGAIN, reason=Reason.DECISION_EXPIRED, sentence=sentence)
+
+
 def _verify_by_deadline(turn: Turn, incident: Incident) -> None:
     assert incident.switched is not None, "verification has begun"
     assert incident.recovery is not None, "verification has begun"
@@ -130,6 +158,7 @@ def propose(turn: Turn, candidates: Sequence[Deployment]) -> None:
         serving=incident.serving,
         activations=turn.state.activations,
         known_bad=turn.state.known_bad,
+        alias_job=turn.state.production.alias_job if turn.state.production else None,
     )
     if isinstance(target, NoTarget):
         turn.move(Trigger.DENIED, reason=Reason.NO_TARGET, sentence=f"no eligible target: {target.sentence}")
@@ -150,6 +179,7 @@ def rule(turn: Turn, target: Deployment) -> Ruling:
         posture=turn.policy.posture,
         suspect=incident.suspect,
         target=target,
+        is_target_on_record=target.id in served_before(incident.suspect, state.activations, state.production.alias_job),
         production=state.production,
         moment=turn.moment,
         paused_by=state.paused.by if state.paused else None,
@@ -194,6 +224,7 @@ def _apply_ruling(turn: Turn, target: Deployment, ruling: Ruling) -> None:
                 return turn.move(Trigger.HELD_BACK, reason=ruling.reason, sentence=would, next_step=by_hand)
             turn.change_incident(reason=ruling.reason)
             turn.say(ruling.reason, f"held: {would}")
+            _page_when_held_long(turn, f"still held: {would}", next_step=by_hand)
         case Strictness.REQUIRE_APPROVAL:
             turn.say(ruling.reason, f"awaiting approval: {would}")
             step = f"lastgood approve {turn.state.project}, or {by_hand}"
@@ -204,6 +235,13 @@ def _apply_ruling(turn: Turn, target: Deployment, ruling: Ruling) -> None:
                 turn.change_incident(approval_asked=turn.moment)
                 turn.tell(State.AWAITING_APPROVAL, f"the target changed: {would}", next_step=step)
     return None
+
+
+def _page_when_held_long(turn: Turn, sentence: str, *, next_step: str) -> None:
+    """Page once for a hold that was expected to pass within seconds, and does not."""
+    is_long = _seconds_in_state(turn) > turn.policy.decision_ttl.total_seconds()
+    if is_long and not turn.incident.is_paged:
+        turn.page(sentence, next_step=next_step)
 
 
 def _authorize(turn: Turn, target: Deployment) -> None:
@@ -219,9 +257,11 @@ def _authorize(turn: Turn, target: Deployment) -> None:
     earlier = incident.mitigation
     if earlier and earlier.action.target == target.id:
         # A request of an earlier decision may still be at work: what it does is ours to recognise.
-        mitigation = replace(earlier, action=action, decided=turn.moment, phase=Phase.PREPARING)
+        mitigation = replace(
+            earlier, action=action, decided=turn.moment, phase=Phase.PREPARING, seen=turn.state.production
+        )
     else:
-        mitigation = Mitigation(action, decided=turn.moment)
+        mitigation = Mitigation(action, decided=turn.moment, seen=turn.state.production)
     turn.change_incident(mitigation=mitigation)
     _warn_of_stuck_job(turn)
     sentence = f"rolling {incident.suspect.id} back to {target.id}: {incident.finding.sentence}"

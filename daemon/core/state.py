@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from daemon.core.detector import Finding, Memory, Verdict
+from daemon.core.event import ReadTarget
 from daemon.core.facts import Activation, Deployment, DeploymentId, IncidentId, Instant, Production, ProjectId, Sighting
 from daemon.core.guardrail import Reason
 from daemon.core.incident import Incident
@@ -81,6 +82,15 @@ class LastAction:
 
 
 @dataclass(frozen=True, slots=True)
+class Blindness:
+    """Reads that give nothing to go by, since when, and whether somebody was paged for it."""
+
+    since: Instant
+    sentence: str
+    is_paged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What the daemon made of the newest tick: one sentence for on-call, one reason for metrics."""
 
@@ -107,7 +117,7 @@ class ProjectState:
     watches: tuple[Watch, ...] = ()
     samples_until: datetime | None = None
     source: str = ""
-    trouble: str = ""
+    blind: Mapping[ReadTarget, Blindness] = field(default_factory=dict)
     incident: Incident | None = None
     unacknowledged: tuple[Incident, ...] = ()
     acknowledged: tuple[DeploymentId, ...] = ()
@@ -118,6 +128,11 @@ class ProjectState:
     sends: Mapping[DeploymentId, int] = field(default_factory=dict)
     rolled_back: tuple[DeploymentId, ...] = ()
     decision: Decision = field(default_factory=lambda: Decision(Reason.NONE, "started; nothing observed yet"))
+
+    @property
+    def trouble(self) -> str:
+        """What cannot be read, in one sentence; '' when all that was asked last could be read."""
+        return "; ".join(one.sentence for one in self.blind.values())
 
     @property
     def serving(self) -> Deployment | None:

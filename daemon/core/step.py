@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from daemon.core.blindness import note_failed_read, note_read, page_when_blind
 from daemon.core.command import Command
 from daemon.core.event import (
     CycleEnded,
@@ -47,15 +48,19 @@ def step(state: ProjectState, event: Event, policy: Policy) -> tuple[ProjectStat
         case CycleEnded():
             expire_pause(turn)
             decide(turn)
+            page_when_blind(turn)
         case ProductionObserved(production=production):
+            note_read(turn, ReadTarget.PRODUCTION)
             observe(turn, production)
         case SamplesObserved():
+            note_read(turn, ReadTarget.SAMPLES)
             judge_samples(turn, event)
         case ReadFailed():
             _note_failed_read(turn, event)
         case TargetsListed(deployments=deployments):
             propose(turn, deployments)
         case PreflightRead():
+            note_read(turn, ReadTarget.PRODUCTION)
             check_preflight(turn, event)
         case RollbackAccepted():
             note_accepted(turn, event)
@@ -77,11 +82,12 @@ def step(state: ProjectState, event: Event, policy: Policy) -> tuple[ProjectStat
 
 
 def _note_failed_read(turn: Turn, event: ReadFailed) -> None:
+    note_failed_read(turn, event.what, event.sentence)
     match event.what:
-        case ReadTarget.SAMPLES:
-            turn.change(trouble=event.sentence)
         case ReadTarget.PRODUCTION | ReadTarget.PREFLIGHT:
-            keep_observing(turn)
+            keep_observing(turn, event.what)
         case ReadTarget.TARGETS:
             # Whoever waits for targets asks again at the next tick.
             turn.say(Reason.TARGETS_UNKNOWN, event.sentence)
+        case ReadTarget.SAMPLES:
+            pass

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from daemon.core.facts import Activation, Deployment, DeploymentId, ReadyState, ReadySubstate
+from daemon.core.facts import Activation, AliasJob, Deployment, DeploymentId, ReadyState, ReadySubstate
 from daemon.core.state import KnownBad
 
 
@@ -21,10 +21,11 @@ def choose_rollback_target(
     serving: DeploymentId,
     activations: Sequence[Activation],
     known_bad: Sequence[KnownBad],
+    alias_job: AliasJob | None = None,
 ) -> Deployment | NoTarget:
     """Return the deployment to go back to, or why there is none; the platform's order of *candidates* means nothing.
 
-    Preferred is what served just before the suspect, by our own record; else the newest build older than the suspect.
+    Preferred is what served just before the suspect, on record; else the newest build older than the suspect.
     Eligible is only what Vercel calls a rollback candidate: READY, production, PROMOTED (it has served before).
     Source: Vercel docs, Instant Rollback, "Eligible deployments"; Vercel OpenAPI, `isRollbackCandidate`.
     """
@@ -33,13 +34,23 @@ def choose_rollback_target(
         for candidate in candidates
     }
     eligible = {candidate.id: candidate for candidate in candidates if not objections[candidate.id]}
-    for deployment in _served_before(suspect, activations):
+    for deployment in served_before(suspect, activations, alias_job):
         if deployment in eligible:
             return eligible[deployment]
-    older = [candidate for candidate in eligible.values() if candidate.created_at < suspect.created_at]
-    if older:
-        return max(older, key=lambda candidate: candidate.created_at)
+    if eligible:
+        return max(eligible.values(), key=lambda candidate: candidate.created_at)
     return NoTarget(_explain(objections))
+
+
+def served_before(
+    suspect: Deployment, activations: Sequence[Activation], alias_job: AliasJob | None
+) -> list[DeploymentId]:
+    """Return what served before the suspect, newest first: by our own record, else by the job that moved it."""
+    positions = [index for index, one in enumerate(activations) if one.deployment.id == suspect.id]
+    before = [one.deployment.id for one in reversed(activations[: positions[-1]])] if positions else []
+    if alias_job and alias_job.to_deployment == suspect.id and alias_job.from_deployment and not before:
+        return [alias_job.from_deployment]
+    return before
 
 
 def _object(
@@ -61,22 +72,15 @@ def _object(
         return "never served production, or Vercel does not offer it for rollback"
     if any(candidate.id == bad.deployment for bad in known_bad):
         return "was rolled back from"
+    if candidate.created_at >= suspect.created_at:
+        return "is newer than the suspect"
     if _served_cleanly(candidate.id, activations):
         return ""
     if candidate.commit_sha and candidate.commit_sha == suspect.commit_sha:
         return "has the suspect's commit"
     if candidate.commit_sha and any(candidate.commit_sha == bad.commit_sha for bad in known_bad):
         return "has a known bad commit"
-    if candidate.created_at >= suspect.created_at:
-        return "is newer than the suspect"
     return ""
-
-
-def _served_before(suspect: Deployment, activations: Sequence[Activation]) -> list[DeploymentId]:
-    """Return what served before the suspect's newest activation, newest first."""
-    positions = [index for index, one in enumerate(activations) if one.deployment.id == suspect.id]
-    before = activations[: positions[-1]] if positions else ()
-    return [one.deployment.id for one in reversed(before)]
 
 
 def _served_cleanly(deployment: DeploymentId, activations: Sequence[Activation]) -> bool:
@@ -87,5 +91,5 @@ def _served_cleanly(deployment: DeploymentId, activations: Sequence[Activation])
 def _explain(objections: dict[DeploymentId, str]) -> str:
     if not objections:
         return "Vercel offers no deployment to roll back to"
-    fallen = "; ".join(f"{one} {objection or 'is newer than the suspect'}" for one, objection in objections.items())
+    fallen = "; ".join(f"{one} {objection}" for one, objection in objections.items())
     return f"none of {len(objections)} candidates is eligible: {fallen}"

@@ -12,6 +12,9 @@ from daemon.core.state import UNACKNOWLEDGED_MAX, Decision, HoldPeriod, ProjectS
 
 _PAGED_STATES = frozenset({State.HELD, State.AWAITING_APPROVAL, State.ESCALATED})
 
+_PASSING_REASONS = frozenset({Reason.ALIAS_JOB_RUNNING, Reason.STALE_SAMPLES, Reason.PRODUCTION_UNKNOWN})
+"""Holds that mostly pass within seconds: they page only when they last."""
+
 
 @dataclass(slots=True)
 class Turn:
@@ -50,6 +53,7 @@ class Turn:
         self.state = replace(self.state, incident=incident)
         self.say(reason, sentence)
         self.tell(incident.state, sentence, next_step=next_step)
+        incident = self.incident
         if incident.state is State.ESCALATED:
             waiting = (*self.state.unacknowledged, incident)[-UNACKNOWLEDGED_MAX:]
             self.state = replace(self.state, incident=None, unacknowledged=waiting, last_ended=incident)
@@ -58,9 +62,19 @@ class Turn:
 
     def tell(self, state: State, sentence: str, *, next_step: str = "") -> None:
         """Tell people about the live incident: a page where one of them must act, else a notice."""
-        severity = Severity.PAGE if state in _PAGED_STATES else Severity.NOTICE
-        title = f"{self.state.project}: {state.replace('_', ' ')}"
-        self.ask(Notify(self.incident.id, severity, title, sentence, next_step))
+        is_passing = state is State.HELD and self.incident.reason in _PASSING_REASONS
+        if state in _PAGED_STATES and not is_passing:
+            return self.page(sentence, next_step=next_step)
+        return self.ask(Notify(self.incident.id, Severity.NOTICE, self._title(state), sentence, next_step))
+
+    def page(self, sentence: str, *, next_step: str = "") -> None:
+        """Wake somebody."""
+        self.change_incident(is_paged=True)
+        title = self._title(self.incident.state)
+        self.ask(Notify(self.incident.id, Severity.PAGE, title, sentence, next_step))
+
+    def _title(self, state: State) -> str:
+        return f"{self.state.project}: {state.replace('_', ' ')}"
 
     def hold_off(self, sentence: str) -> None:
         """Leave production to whoever moved it, for the time that the policy sets."""

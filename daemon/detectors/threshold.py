@@ -115,12 +115,12 @@ class Threshold(BaseModel):
         return replace(memory, completed=completed, open=None, onset=self._onset(memory, completed, window))
 
     def _onset(self, memory: ThresholdMemory, completed: tuple[Window, ...], window: Window) -> Episode | None:
-        """Return the episode with *window* in it; None when no recent window is hot."""
-        if not any(self._is_hot(one) for one in completed):
+        """Return the episode with *window* in it; None when no recent window is bad: a stray error is no onset."""
+        if not any(self._is_breaching(one) for one in completed):
             return None
         known = memory.onset
         # Trouble further back than the windows that are looked at was another episode.
-        if known is None or not any(self._is_hot(one) for one in completed[:-1]):
+        if known is None or not any(self._is_breaching(one) for one in completed[:-1]):
             return Episode(window.start, window.end, 1, window.requests, window.errors)
         counted = known if known.windows > 1 else replace(known, requests=0, errors=0)
         return replace(

@@ -82,7 +82,8 @@ def _count_event(metrics: Metrics, before: ProjectState, event: Event) -> None:
     if isinstance(event, ReadFailed):
         metrics.reads_failed.labels(project=project, what=event.what).inc()
         # Trouble that goes on is told once, then counted.
-        if event.sentence != before.trouble:
+        known = before.blind.get(event.what)
+        if known is None or known.sentence != event.sentence:
             log.warning("read.failed", project=project, what=event.what, error=event.sentence)
 
 

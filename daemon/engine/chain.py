@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import structlog
+
 from daemon.core.facts import ProjectId
 from daemon.ports.clock import Clock
 from daemon.ports.errors import PortError, Refused, Unavailable
@@ -13,6 +15,8 @@ _REST_AFTER_REFUSAL_SECONDS = 1800.0
 _REST_AFTER_TROUBLE_SECONDS = 120.0
 _FIRST_READING = timedelta(minutes=30)
 """How far back the first reading of a project reaches."""
+
+log = structlog.get_logger()
 
 
 class SourceChain:
@@ -29,7 +33,10 @@ class SourceChain:
         self._rests_until: dict[str, float] = {}
 
     async def collect(self, project: ProjectId, *, since: datetime | None) -> Reading:
-        """Return the first answer since the watermark (None before the first). Raises Unavailable with all causes."""
+        """Return the first answer since the watermark (None before the first). Raises Unavailable with all causes.
+
+        What kept an earlier source from answering is logged, once for each of its rests.
+        """
         now, awake = self._clock.now(), self._clock.monotonic()
         # A watermark in the future was written while the wall clock was ahead: what was counted since is not known.
         start = since if since and since <= now else now - _FIRST_READING
@@ -37,9 +44,13 @@ class SourceChain:
         troubles: list[str] = []
         for source in rested or self._sources:
             try:
-                return await source.collect(project, since=start, now=now)
+                reading = await source.collect(project, since=start, now=now)
             except PortError as error:
                 rest = _REST_AFTER_REFUSAL_SECONDS if isinstance(error, Refused) else _REST_AFTER_TROUBLE_SECONDS
                 self._rests_until[source.name] = awake + rest
                 troubles.append(f"{source.name}: {error}")
+            else:
+                if troubles:
+                    log.warning("read.failed", project=project, what="samples", error="; ".join(troubles))
+                return reading
         raise Unavailable("; ".join(troubles))

@@ -85,10 +85,10 @@ class Executor:
                 async with asyncio.timeout(self.notify_seconds_max):
                     await notifier.notify(project, message)
             except (PortError, TimeoutError) as error:
-                self.metrics.notifications.labels(outcome="failed").inc()
+                self.metrics.notifications.labels(outcome="failed", severity=message.severity).inc()
                 log.warning("notification.failed", project=project, notifier=type(notifier).__name__, error=repr(error))
             else:
-                self.metrics.notifications.labels(outcome="sent").inc()
+                self.metrics.notifications.labels(outcome="sent", severity=message.severity).inc()
 
     async def _list_targets(self, project: ProjectId) -> Event:
         try:
@@ -116,9 +116,14 @@ class Executor:
         age = self.moments.now().elapsed - mandate.given.elapsed
         if age > self.request_timeout_seconds:
             return RollbackUnsent(self.moments.now(), f"production was read {age:.0f} s ago: it must be read again")
-        log.info(
-            "action.sent", project=project, action="rollback", key=command.action.key, target=command.action.target
-        )
+        event = await self._send(project, command)
+        # Only now: whether it left at all, as it does not without a token, is not known before.
+        if not isinstance(event, RollbackUnsent):
+            action = command.action
+            log.info("action.sent", project=project, action="rollback", key=action.key, target=action.target)
+        return event
+
+    async def _send(self, project: ProjectId, command: RollBack) -> Event:
         try:
             await self.rollback.roll_back(project, target=command.action.target, description=command.description)
         except RateLimited as error:

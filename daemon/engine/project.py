@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -47,9 +48,10 @@ class _Step:
 class Project:
     """The only writer of one project's state. `policy` is asked anew for every event, so that a reload counts at once.
 
-    `state` is None before it was loaded, and after a commit that failed: then what was under way has lost its thread,
-    and the project must be resumed. After a bug `is_frozen` stays set until a restart: production is left as it is.
-    Whoever reads production holds `looking` until its event was taken in, so that no older answer follows a newer one.
+    `state` is None before it was loaded, and after a commit that failed. The latter sets `needs_resume` too, however
+    soon the next commit succeeds: what was under way has lost its thread, and only `resume` takes it up. After a bug
+    `is_frozen` stays set until a restart: production is left as it is. Whoever reads production holds `looking` until
+    its event was taken in, so that no older answer follows a newer one.
     """
 
     id: ProjectId
@@ -61,6 +63,7 @@ class Project:
     supervisor: Supervisor
     metrics: Metrics
     state: ProjectState | None = None
+    needs_resume: bool = True
     is_frozen: bool = False
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _version: int = 0
@@ -73,12 +76,14 @@ class Project:
 
         False when that could not be committed; then it must be tried again before anything else.
         """
+        # Cleared first, so that a commit that fails meanwhile sets it again.
+        self.needs_resume = False
         try:
             async with self._lock:
                 await self._reload()
                 left = [one for one in await self.store.unfinished_commands(self.id) if one.id not in self._begun]
         except StoreUnavailable as error:
-            self.state = None
+            self._lose_thread()
             log.warning("store.failed", project=self.id, error=str(error))
             return False
         if not await self.tell(Resumed(self.moments.now())):
@@ -129,13 +134,15 @@ class Project:
                     self.state = None
         except LeaseLost as error:
             self.leadership.lease = None
-            self.state = None
             log.warning("lease.lost", project=self.id, error=str(error))
         except StoreUnavailable as error:
-            self.state = None
             self.metrics.store_failures.inc()
             log.error("store.failed", project=self.id, error=str(error))
+        self._lose_thread()
         return None
+
+    def _lose_thread(self) -> None:
+        self.state, self.needs_resume = None, True
 
     async def _fold_and_commit(self, events: Sequence[Event]) -> Sequence[_Order]:
         assert self.state is not None, "loaded before folding"
@@ -166,7 +173,9 @@ class Project:
         asked: list[Event] = []
         for request in requests:
             try:
-                asked.append(intake.to_event(request, self.moments.now()))
+                asked.append(intake.to_event(request, self.moments.now(), is_new_project=self._version == 0))
+            except intake.Outdated as error:
+                log.warning("request.ignored", project=self.id, by=request.requested_by, summary=str(error))
             except ValueError as error:
                 log.warning("read.failed", project=self.id, what="operator_request", error=str(error))
         return asked
@@ -201,7 +210,9 @@ class Project:
                 self.supervisor.start(self._carry_out(order), name=f"{self.id}:{name}", on_bug=self.freeze)
         if messages:
             self.supervisor.start(
-                self._tell_people(messages), name=f"{self.id}:Notify", on_bug=self.note_broken_notifier
+                self._tell_people(messages),
+                name=f"{self.id}:Notify",
+                on_bug=partial(self.note_broken_notifier, severity=_most_severe(messages)),
             )
 
     async def _carry_out(self, order: _Order) -> None:
@@ -234,9 +245,9 @@ class Project:
             await self.executor.notify(self.id, message)
             await self._finish(order)
 
-    async def note_broken_notifier(self, _error: Exception) -> None:
+    async def note_broken_notifier(self, _error: Exception, *, severity: Severity = Severity.PAGE) -> None:
         """Count a bug in a notifier and go on: nobody being told is no reason to leave an incident alone."""
-        self.metrics.notifications.labels(outcome="failed").inc()
+        self.metrics.notifications.labels(outcome="failed", severity=severity).inc()
 
     async def _finish(self, order: _Order) -> None:
         try:
@@ -246,6 +257,11 @@ class Project:
             log.warning("store.failed", project=self.id, error=str(error))
         else:
             self._begun.discard(order.id)
+
+
+def _most_severe(messages: Sequence[tuple[_Order, Notify]]) -> Severity:
+    is_page = any(message.severity is Severity.PAGE for _, message in messages)
+    return Severity.PAGE if is_page else Severity.NOTICE
 
 
 def _is_news(step: _Step) -> bool:

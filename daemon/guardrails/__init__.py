@@ -13,6 +13,7 @@ from daemon.guardrails.pause import PauseGuardrail
 from daemon.guardrails.posture import PostureGuardrail
 from daemon.guardrails.rolling_release import RollingReleaseGuardrail
 from daemon.guardrails.stood_down import StoodDownGuardrail
+from daemon.guardrails.target_on_record import TargetOnRecordGuardrail
 
 GuardrailSettings = Annotated[Cooldown | Freshness, Field(discriminator="kind")]
 """What `guardrails:` in the configuration may hold."""
@@ -24,6 +25,7 @@ STANDING: tuple[Guardrail, ...] = (
     AliasJobGuardrail(),
     RollingReleaseGuardrail(),
     StoodDownGuardrail(),
+    TargetOnRecordGuardrail(),
 )
 """The guardrails that no configuration can leave out."""
 

@@ -9,7 +9,7 @@ log = structlog.get_logger()
 
 
 class LogNotifier:
-    """Writes one line a message, a page as a warning."""
+    """Writes one line a message, a page as an error: no `log.level` may silence it."""
 
     async def notify(self, project: ProjectId, message: Notify) -> None:
         """Write *message*; never raises."""
@@ -22,6 +22,6 @@ class LogNotifier:
             "next_step": message.next_step,
         }
         if message.severity is Severity.PAGE:
-            log.warning("notification.sent", **line)
+            log.error("notification.sent", **line)
         else:
             log.info("notification.sent", **line)

@@ -14,8 +14,8 @@ from daemon.engine.supervisor import Supervisor
 from daemon.ports.errors import Misconfigured, StoreUnavailable
 from daemon.runtime.scheduler import Bell
 
-_GRACE_SECONDS = 20.0
-"""Real time in which what is under way may finish: longer than one request's time-out."""
+_POLL_GRACE_SECONDS = 20.0
+"""Real time in which a running poll may end. One that is cut short has decided nothing."""
 _BACKLOG = 128
 
 log = structlog.get_logger()
@@ -54,21 +54,32 @@ async def run_until_stopped(
     leadership: Leadership,
     supervisor: Supervisor,
     stop: asyncio.Event,
+    grace_seconds: float,
 ) -> None:
-    """Poll until *stop*, then let the running cycle and request end, and give the lease up for the next daemon."""
+    """Poll until *stop*, then let the running cycle and request end, and give the lease up for the next daemon.
+
+    *grace_seconds* of real time are left to what is under way: it should be longer than one request may take.
+    """
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(web.serve([listener]))
         watching = group.create_task(bell.watch())
+        keeping = group.create_task(supervisor.guard(leadership.keep(), name="lease:keep", on_bug=_go_on_by_cycles))
         bell.start()
         await _first(stop, serving)
         log.info("daemon.stopping", summary="finishing what is under way")
-        await bell.stop(grace_seconds=_GRACE_SECONDS)
+        await bell.stop(grace_seconds=_POLL_GRACE_SECONDS)
         watching.cancel()
-        await supervisor.finish(grace_seconds=_GRACE_SECONDS)
+        await supervisor.finish(grace_seconds=grace_seconds)
+        # Last of all: a lease that is given up must not be renewed again.
+        keeping.cancel()
         with suppress(StoreUnavailable):
             await leadership.give_up()
         web.should_exit = True
     log.info("daemon.stopped")
+
+
+async def _go_on_by_cycles(_error: Exception) -> None:
+    """Leave the lease to the cycles, each of which renews it at its beginning."""
 
 
 async def _first(stop: asyncio.Event, serving: asyncio.Task[None]) -> None:

@@ -11,6 +11,7 @@ from daemon.settings.duration import format_duration
 from daemon.settings.model import ProjectSettings, Settings, is_loopback
 from daemon.settings.problem import Location
 from daemon.settings.tokens import TokenFile
+from daemon.sources.request_logs import RequestLogsSettings
 
 KINDED = ("sources", "detectors", "guardrails")
 
@@ -167,6 +168,21 @@ def cooldown_outlasts_verification(settings: Settings) -> Iterator[Violation]:
                 )
 
 
+def sampled_windows_complete(settings: Settings) -> Iterator[Violation]:
+    """With `request_logs`, a `poll.interval` over half a window leaves a busy site's windows incomplete: no verdict."""
+    for base, project in _projects(settings):
+        if not any(isinstance(one, RequestLogsSettings) for one in project.sources):
+            continue
+        index, detector = min(enumerate(project.detectors), key=lambda entry: entry[1].window)
+        if 2 * settings.poll.interval > detector.window:
+            yield Violation(
+                (("poll", "interval"), (*base, "detectors", index, "window")),
+                f"interval {_text(settings.poll.interval)} is longer than half a window of {_text(detector.window)}: "
+                "on a busy site request_logs, a sample of the newest requests, may never fill one, so that nothing is "
+                "detected",
+            )
+
+
 def web_stays_on_this_machine(settings: Settings) -> Iterator[Violation]:
     """A `web.host` beyond loopback shows metrics and health to everybody who can reach it."""
     if not is_loopback(settings.web.host):
@@ -204,6 +220,7 @@ def token_files_are_private(settings: Settings) -> Iterator[Violation]:
 
 LINTS: tuple[Check, ...] = (
     cooldown_outlasts_verification,
+    sampled_windows_complete,
     web_stays_on_this_machine,
     tokens_travel_encrypted,
     token_files_are_private,

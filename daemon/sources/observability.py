@@ -104,6 +104,10 @@ class Observability:
 
     It gives one sample for every deployment and complete minute with requests. A minute in which a deployment's counts
     are all zero gives no sample: the server fills gaps with zeros, so that a zero may mean a minute not yet ingested.
+    For the same reason the watermark is the end of the last minute with any count. The minutes after it are read again,
+    up to `lookback_max` back, so that counts later than `lag`, or a clock of ours ahead of Vercel's, lose nothing; on a
+    site without traffic the watermark ages, which holds actions. A minute is read again only while it is all zero: one
+    that was ingested in part when it was read stays as it was, which is what `lag` is for.
     Requests without a status (0 or empty) and those that no deployment answered are not counted; 499 is no error of
     ours, only 500 to 599 are. Without Observability Plus every collection raises Refused with status 402.
     """
@@ -116,7 +120,7 @@ class Observability:
         self._owners = OwnerLookup(transport)
 
     async def collect(self, project: ProjectId, *, since: datetime, now: datetime) -> Reading:
-        """Return the counts of the whole minutes from *since* to *now* minus the lag.
+        """Return the counts of the whole minutes from *since* to *now* minus the lag, complete up to the last with any.
 
         The minute that *since* cuts is left out. Where no minute is complete yet nothing is asked, and the watermark
         stays at *since*. Raises Unavailable, RateLimited, Refused, or Unintelligible for an answer that is truncated,
@@ -133,7 +137,8 @@ class Observability:
         _check_echo(found, start=start, end=end, what=what)
         rows = _rows_within(found.data, start=start, end=end, what=what)
         _check_totals(found, rows, what=what)
-        return Reading(KIND, _samples(rows), end)
+        counted = (row.timestamp + BUCKET for row in rows if row.requests)
+        return Reading(KIND, _samples(rows), max(counted, default=start))
 
 
 def floor_minute(moment: datetime) -> datetime:

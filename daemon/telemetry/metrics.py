@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
+from daemon.core.command import Severity
 from daemon.core.event import ReadTarget
 from daemon.core.guardrail import Reason
 from daemon.core.incident import TRANSITIONS, State
@@ -100,7 +101,7 @@ class Metrics:
 
     def _declare_plumbing(self, registry: CollectorRegistry) -> None:
         self.notifications = Counter(
-            "lastgood_notifications", "Messages to people, by outcome.", ["outcome"], registry=registry
+            "lastgood_notifications", "Messages to people.", ["outcome", "severity"], registry=registry
         )
         self.store_failures = Counter(
             "lastgood_store_failures", "Commits that the store could not take; nothing is done then.", registry=registry
@@ -131,7 +132,8 @@ class Metrics:
     def initialise(self, projects: Iterable[str]) -> None:
         """Set every known series to 0, so that a rate is right from the first event on."""
         for outcome in ("sent", "failed"):
-            self.notifications.labels(outcome=outcome)
+            for severity in Severity:
+                self.notifications.labels(outcome=outcome, severity=severity)
         for project in projects:
             for gauge in (self.unacknowledged, self.paused, self.frozen):
                 gauge.labels(project=project).set(0)

@@ -113,13 +113,7 @@ class VercelHosting:
     async def _read_alias_job(self, project: ProjectId, request: LastAliasRequest | None) -> AliasJob | None:
         if request is None:
             return None
-        job = AliasJob(
-            type=request.type,
-            status=request.status,
-            from_deployment=DeploymentId(request.from_deployment) if request.from_deployment else None,
-            to_deployment=DeploymentId(request.to_deployment),
-            requested_at=request.requested_at,
-        )
+        job = to_alias_job(request)
         if job.status is not AliasJobStatus.FAILED:
             return job
         try:
@@ -218,6 +212,18 @@ def to_deployment(row: DeploymentRow, *, project: ProjectId, what: str) -> Deplo
         commit_message=_commit_text(meta, "CommitMessage"),
         commit_author=_commit_text(meta, "CommitAuthorName") or _commit_text(meta, "CommitAuthorLogin"),
         branch=_commit_text(meta, "CommitRef"),
+    )
+
+
+def to_alias_job(request: LastAliasRequest) -> AliasJob:
+    """Return *request* as a job. One of an unknown type or status counts as somebody's that runs, so that we wait."""
+    is_known = request.type in set(AliasJobType) and request.status in set(AliasJobStatus)
+    return AliasJob(
+        type=AliasJobType(request.type) if request.type in set(AliasJobType) else AliasJobType.PROMOTE,
+        status=AliasJobStatus(request.status) if is_known else AliasJobStatus.PENDING,
+        from_deployment=DeploymentId(request.from_deployment) if request.from_deployment else None,
+        to_deployment=DeploymentId(request.to_deployment),
+        requested_at=request.requested_at,
     )
 
 

@@ -1,6 +1,6 @@
 """The answers of Vercel's API that we read, as models: strict about what we rely on, blind to everything else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
@@ -15,9 +15,11 @@ from pydantic import (
     StrictStr,
     StringConstraints,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 
-from daemon.core.facts import AliasJobStatus, AliasJobType, ReadyState, ReadySubstate
+from daemon.core.facts import ReadyState, ReadySubstate
 from daemon.ports.errors import Unintelligible
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,6 +89,24 @@ class DeploymentRow(WireModel):
     meta: Mapping[str, Any] | None = None
 
 
+def _read_rows(value: object, read_all: ValidatorFunctionWrapHandler) -> Sequence[DeploymentRow]:
+    """Leave out rows that we do not understand, such as one in a new state; when that is all of them, raise."""
+    try:
+        rows: Sequence[DeploymentRow] = read_all(value)
+    except ValidationError:
+        rows = [row for one in value for row in _read_row(one)] if isinstance(value, list) else []
+        if not rows:
+            raise
+    return rows
+
+
+def _read_row(value: object) -> Sequence[DeploymentRow]:
+    try:
+        return [DeploymentRow.model_validate(value)]
+    except ValidationError:
+        return []
+
+
 class Pagination(WireModel):
     """The timestamp cursor: `next` is sent back as `until`, exclusive; None on the last page."""
 
@@ -94,17 +114,23 @@ class Pagination(WireModel):
 
 
 class DeploymentPage(WireModel):
-    """One page of deployments, newest first. Source: Vercel OpenAPI, getDeployments."""
+    """One page of deployments, newest first, without those that we do not understand: nobody goes back to them.
 
-    deployments: list[DeploymentRow]
+    Source: Vercel OpenAPI, getDeployments.
+    """
+
+    deployments: Annotated[list[DeploymentRow], WrapValidator(_read_rows)]
     pagination: Pagination | None = None
 
 
 class LastAliasRequest(WireModel):
-    """The newest alias job. Source: Vercel OpenAPI, getProject `lastAliasRequest`."""
+    """The newest alias job. `status` and `type` are texts, since new ones must not make production unreadable.
 
-    status: AliasJobStatus = Field(alias="jobStatus")
-    type: AliasJobType
+    Source: Vercel OpenAPI, getProject `lastAliasRequest`.
+    """
+
+    status: StrictStr = Field(alias="jobStatus")
+    type: StrictStr
     from_deployment: Name | None = Field(None, alias="fromDeploymentId")
     to_deployment: Name = Field(alias="toDeploymentId")
     requested_at: Milliseconds = Field(alias="requestedAt")

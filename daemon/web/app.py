@@ -13,23 +13,30 @@ from starlette.routing import Route
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the daemon is. `cycle_age_seconds` counts from the start before the first cycle ended."""
+    """How the daemon is. `cycle_age_seconds` counts from the start before the first cycle ended.
+
+    `progress_age_seconds` counts from when a cycle, or one project's part of it, last began or ended: it stays short
+    while Vercel hangs and cycles take long.
+    """
 
     cycle_age_seconds: float
     cycle_age_seconds_max: float
+    progress_age_seconds: float
+    progress_age_seconds_max: float
     has_completed: bool
     is_leader: bool
     frozen: tuple[str, ...]
 
     @property
     def is_alive(self) -> bool:
-        """Whether cycles keep ending, those of a stand-by too, or it has just started."""
-        return self.cycle_age_seconds <= self.cycle_age_seconds_max
+        """Whether it gets on: only a restart helps where not even a read that hangs was given up."""
+        return self.progress_age_seconds <= self.progress_age_seconds_max
 
     @property
     def is_ready(self) -> bool:
         """Whether it holds the lease, has completed a cycle lately, and no project is frozen."""
-        return self.is_leader and self.has_completed and self.is_alive and not self.frozen
+        is_recent = self.cycle_age_seconds <= self.cycle_age_seconds_max
+        return self.is_leader and self.has_completed and is_recent and self.is_alive and not self.frozen
 
 
 def build_app(registry: CollectorRegistry, health: Callable[[], Health]) -> Starlette:
@@ -58,6 +65,8 @@ def _answer(health: Health, *, is_good: bool) -> Response:
         "leader": health.is_leader,
         "cycle_age_seconds": health.cycle_age_seconds,
         "cycle_age_seconds_max": health.cycle_age_seconds_max,
+        "progress_age_seconds": health.progress_age_seconds,
+        "progress_age_seconds_max": health.progress_age_seconds_max,
         "frozen": list(health.frozen),
     }
     return JSONResponse(body, status_code=200 if is_good else 503)

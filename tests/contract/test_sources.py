@@ -121,12 +121,15 @@ async def test_preview_traffic_is_not_counted(kind):
         assert counted(reading.samples) == truth(vercel, since, reading.complete_until)
 
 
-async def test_I_02_nobody_asking_gives_no_sample_and_a_watermark_that_moves(kind):
+async def test_I_02_nobody_asking_gives_no_sample_and_a_watermark_that_ages_no_further_than_the_bound(kind):
     async with emulated(project={"traffic": {"requests_per_second": 0}}) as vercel:
-        since = vercel.now
-        reading = await a_source(vercel, kind).collect(vercel.project, since=since, now=vercel.pass_time(200))
-        assert list(reading.samples) == []
-        assert reading.complete_until > since
+        since, source = vercel.now, a_source(vercel, kind, lookback_max=timedelta(minutes=5))
+        for _ in range(4):
+            reading = await source.collect(vercel.project, since=since, now=vercel.pass_time(200))
+            assert list(reading.samples) == []
+            assert reading.complete_until >= since
+            since = reading.complete_until
+        assert vercel.now - since <= timedelta(minutes=7)
 
 
 async def test_nothing_is_asked_before_any_time_is_complete(vercel, kind):

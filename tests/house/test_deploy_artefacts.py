@@ -54,6 +54,18 @@ def test_the_unit_exposes_little(tmp_path: Path) -> None:
     assert result.returncode == 0
 
 
+def test_the_unit_never_gives_up_but_on_a_configuration_that_is_refused() -> None:
+    """`lastgood run` checks the configuration itself, and Restart= knows nothing of a program before it."""
+    text = UNIT.read_text(encoding="utf-8")
+    assert re.findall(r"^(?:StartLimit|Restart)\w*=.*$", text, flags=re.MULTILINE) == [
+        "StartLimitIntervalSec=0",
+        "Restart=always",
+        "RestartSec=5s",
+        "RestartPreventExitStatus=2",
+    ]
+    assert re.findall(r"^(Exec\w+)=", text, flags=re.MULTILINE) == ["ExecStart"]
+
+
 def test_the_unit_keeps_tokens_out_of_arguments_and_environment() -> None:
     settings = re.findall(r"^(Exec\w+|Environment\w*)=(.*)$", UNIT.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert settings

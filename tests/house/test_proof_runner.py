@@ -49,7 +49,7 @@ def test_a_part_that_passes_fails_or_hangs_is_called_so(
 ) -> None:
     for name, text in {"test_1_passes": PASSES, "test_2_fails": FAILS, "test_3_hangs": HANGS}.items():
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
-    assert proof.main(["--tree", str(tmp_path), "--budget-minutes", "0.1", "."]) == 1
+    assert proof.main(["--tree", str(tmp_path), "--budget-minutes", "0.25", "."]) == 1
     printed = capfd.readouterr().out
     assert "== proof 1 of 3: " in printed
     rows = [line.rpartition(" | ")[2] for line in printed.splitlines() if "test_" in line and " | " in line]

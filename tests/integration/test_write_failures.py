@@ -360,6 +360,6 @@ def test_I_20_a_foreign_job_that_never_ends_is_paged_and_waited_for_no_longer() 
     assert incident is not None
     assert [one.target for one in incident.trail] == [State.HELD, State.MITIGATING, State.ESCALATED]
     assert incident.reason is Reason.OUTCOME_UNKNOWN
-    assert [one.title.partition(": ")[2] for one in whole.people.pages] == ["held", "alias job stuck", "escalated"]
+    assert [one.title.partition(": ")[2] for one in whole.people.pages] == ["alias job stuck", "escalated"]
     assert "two requests left no trace" in whole.people.pages[-1].sentence
     assert (whole.sent, whole.applied, whole.production) == (2, 0, "bad")

@@ -13,11 +13,13 @@ from tests.builders import (
     BAD,
     FIX,
     GOOD,
+    MINUTE,
     OLD,
     START,
     RollsBack,
     a_breached_playbook,
     a_deciding_playbook,
+    a_policy,
     a_released_playbook,
     a_sent_playbook,
     a_switched_playbook,
@@ -69,9 +71,9 @@ def test_I_23_a_move_that_left_domains_behind_is_not_success() -> None:
 
 def test_a_job_from_before_the_request_says_nothing_of_it() -> None:
     stale = an_alias_job(GOOD, status=AliasJobStatus.FAILED, requested_at=LONG_AGO)
-    play = a_deciding_playbook()
+    play = a_breached_playbook()
     play.world = play.world.__class__(BAD, alias_job=stale, auto_assigns_domains=True)
-    play.production().preflight().expect(RollsBack(GOOD))
+    play.production().targets_listed().preflight().expect(RollsBack(GOOD))
     play.happens(RollbackOutcomeUnknown, sentence="timed out").after(1).production().expect(ObserveProduction(1.0))
     play.after(1).serves(GOOD).production().expect(ObserveProduction(1.0))
     play.after(57).production().expect(ObserveProduction(1.0))
@@ -124,7 +126,7 @@ def test_I_19_a_rolling_release_that_began_since_the_decision_means_holding() ->
 
 def test_I_19_nothing_serving_at_the_last_look_means_deciding_again_and_then_holding_quietly() -> None:
     play = a_deciding_playbook().serves(None).preflight().expect(notice(State.DETECTED))
-    play.minutes(BAD, 0.3).targets_listed().expect(page(State.HELD)).expect_state(State.HELD)
+    play.minutes(BAD, 0.3).targets_listed().expect(notice(State.HELD)).expect_state(State.HELD)
     assert play.incident.reason is Reason.PRODUCTION_UNKNOWN
     play.minutes(BAD, 0.3).targets_listed().expect()
     assert play.count(RollBack) == 0
@@ -132,7 +134,7 @@ def test_I_19_nothing_serving_at_the_last_look_means_deciding_again_and_then_hol
 
 def test_I_20_a_young_alias_job_holds_the_rollback_and_its_end_frees_it() -> None:
     play = a_breached_playbook().job(BAD, type=AliasJobType.PROMOTE, status=AliasJobStatus.PENDING).production()
-    play.targets_listed().expect(page(State.HELD)).expect_state(State.HELD, Reason.ALIAS_JOB_RUNNING)
+    play.targets_listed().expect(notice(State.HELD)).expect_state(State.HELD, Reason.ALIAS_JOB_RUNNING)
     play.minutes(BAD, 0.3).expect(ListTargets()).targets_listed().expect()
     play.job(BAD, type=AliasJobType.PROMOTE).minutes(BAD, 0.3).targets_listed()
     play.expect(notice(State.MITIGATING), Preflight())
@@ -146,7 +148,7 @@ def test_I_20_a_job_that_begins_between_decision_and_request_holds_it() -> None:
 
 def test_I_20_a_job_stuck_for_three_minutes_pages_and_holds_nobody() -> None:
     play = a_breached_playbook().job(BAD, type=AliasJobType.PROMOTE, status=AliasJobStatus.PENDING).production()
-    play.minutes(BAD, 0.3, 2).targets_listed().expect(page(State.HELD))
+    play.minutes(BAD, 0.3, 2).targets_listed().expect(notice(State.HELD))
     play.minutes(BAD, 0.3).targets_listed().expect(page(), notice(State.MITIGATING), Preflight())
     assert "a promote to dpl_bad has been pending" in play.pages[0].sentence
     play.preflight().expect(RollsBack(GOOD))
@@ -213,3 +215,13 @@ def test_a_preflight_read_that_nobody_waits_for_still_tells_of_production() -> N
 
 def test_the_sent_phase_is_observed_by_every_cycle() -> None:
     a_sent_playbook().after(1).production().expect(ObserveProduction(1.0))
+
+
+def test_a_hold_that_was_expected_to_pass_pages_once_when_it_lasts() -> None:
+    play = a_breached_playbook().job(FIX, type=AliasJobType.PROMOTE, status=AliasJobStatus.PENDING).production()
+    play.policy = a_policy(alias_job_stale_after=60 * MINUTE)
+    play.targets_listed().expect(notice(State.HELD))
+    for _ in range(8):
+        play.minutes(BAD, 0.3).targets_listed()
+    assert len(play.pages) == 1
+    assert "still held" in play.pages[0].sentence

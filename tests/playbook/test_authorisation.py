@@ -185,9 +185,12 @@ def test_a_breach_that_cleared_by_itself_is_resolved_without_action(state: State
 
 def test_silence_does_not_clear_a_breach_nor_let_anybody_act_on_it() -> None:
     play = a_breached_playbook()
+    for _ in range(3):
+        play.after(60).cycle().expect(ListTargets())
+    play.after(60).cycle().expect(page(State.HELD)).expect_state(State.HELD, Reason.TARGETS_UNKNOWN)
     for _ in range(30):
         play.after(60).cycle().expect(ListTargets())
-    play.targets_listed().expect(page(State.HELD)).expect_state(State.HELD, Reason.STALE_SAMPLES)
+    play.targets_listed().expect_state(State.HELD, Reason.STALE_SAMPLES)
 
 
 def test_an_acknowledged_breach_pages_nobody_again_until_it_was_over() -> None:
@@ -223,3 +226,11 @@ def test_a_person_may_lift_a_hold() -> None:
 def test_the_observation_interval_is_the_policys() -> None:
     play = a_deciding_playbook(a_policy(observe_every=timedelta(seconds=7))).preflight()
     play.happens(RollbackOutcomeUnknown, sentence="timed out").expect(ObserveProduction(7.0))
+
+
+def test_an_approval_that_comes_after_it_expired_leads_to_a_new_decision_that_asks_again() -> None:
+    play = an_awaiting_playbook(a_policy(Posture.APPROVE, approval_ttl=5 * MINUTE))
+    play.minutes(BAD, 0.3, 6).expect_state(State.ESCALATED, Reason.APPROVAL_EXPIRED)
+    play.operator(OperatorVerb.APPROVE).expect().expect_state(State.CLOSED)
+    play.minutes(BAD, 0.3).targets_listed().expect(page(State.AWAITING_APPROVAL))
+    play.operator(OperatorVerb.APPROVE).targets_listed().expect(notice(State.MITIGATING), Preflight())

@@ -55,8 +55,37 @@ def test_I_06_errors_that_ran_before_the_activation_page_only() -> None:
     play = Playbook().serves(a_deployment("good", alias_assigned_at=START - 20 * MINUTE))
     play.minutes(GOOD, 0.0, 3).minutes(GOOD, 0.3, 1)
     play.serves(BAD).production().minutes(BAD, 0.3, 2).expect(page(State.ESCALATED))
-    play.expect_state(State.ESCALATED, Reason.ONSET_OUTSIDE_WINDOW)
+    play.expect_state(State.ESCALATED, Reason.SUSPECT_UNCLEAR)
     assert play.count(ListTargets) == 0
+
+
+def test_I_06_a_breach_that_ran_before_the_activation_pages_only() -> None:
+    play = Playbook().serves(a_deployment("good", alias_assigned_at=START - 20 * MINUTE))
+    play.minutes(GOOD, 0.0, 3).minutes(GOOD, 0.3, 2)
+    play.serves(BAD).production().minutes(BAD, 0.3, 2)
+    assert [one.reason for one in play.state.unacknowledged] == [Reason.ONSET_OUTSIDE_WINDOW]
+    assert play.count(ListTargets) == 0
+
+
+def test_I_06_a_stray_error_of_the_deployment_before_does_not_make_it_the_suspect() -> None:
+    play = Playbook().minutes(GOOD, 0.0, 3).minutes(GOOD, 0.1, 1, requests=10)
+    play.serves(BAD).production().minutes(BAD, 0.3, 2)
+    assert play.incident.suspect == BAD
+
+
+def test_what_somebody_brought_back_is_never_rolled_back_and_what_it_replaced_is_no_way_back() -> None:
+    play = a_released_playbook().minutes(BAD, 0.0, 5)
+    play.job(GOOD, type=AliasJobType.PROMOTE).serves(GOOD).production().minutes(GOOD, 0.3, 3)
+    play.expect_state(State.ESCALATED, Reason.RESTORED_DEPLOYMENT)
+    assert [one.deployment for one in play.state.known_bad] == [BAD.id]
+    assert play.count(ListTargets) == 0
+
+
+def test_a_breach_after_the_suspect_was_healthy_again_is_another_one() -> None:
+    play = Playbook().minutes(GOOD, 0.0, 3).minutes(GOOD, 0.3, 2).expect(page(State.ESCALATED))
+    play.minutes(GOOD, 0.3, 3).expect()
+    play.minutes(GOOD, 0.0, 10).expect()
+    play.minutes(GOOD, 0.3, 2).expect(page(State.ESCALATED))
 
 
 def test_I_06_errors_in_the_deployments_own_counts_before_it_went_live_page_only() -> None:

@@ -107,7 +107,8 @@ def test_I_32_a_late_effect_while_a_new_decision_is_being_carried_out_enters_ver
 def test_a_request_of_an_earlier_decision_to_another_target_is_not_confused_with_the_new_one() -> None:
     play = an_expired_playbook()
     play.targets = (OLD,)
-    play.minutes(BAD, 0.3).targets_listed().preflight().expect(RollsBack(OLD))
+    play.minutes(BAD, 0.3).targets_listed().expect_state(State.AWAITING_APPROVAL, Reason.TARGET_NOT_ON_RECORD)
+    play.operator(OperatorVerb.APPROVE).targets_listed().preflight().expect(RollsBack(OLD))
     assert play.incident.mitigation is not None
     assert play.incident.mitigation.action.key.endswith("/2")
 

@@ -2,11 +2,14 @@
 
 import asyncio
 import socket
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from daemon import bootstrap
 from daemon.core.facts import DeploymentId
@@ -16,6 +19,7 @@ from daemon.emulator.clock import WallClock
 from daemon.ports.errors import Misconfigured, Refused, StoreUnavailable
 from daemon.runtime.clock import SystemClock
 from daemon.settings import Settings, load_settings
+from daemon.stores.sqlite import open_sqlite
 from tests.unit.emulator.driving import a_scenario
 
 pytestmark = pytest.mark.slow
@@ -68,6 +72,18 @@ async def test_the_settings_of_each_project_become_its_policy(emulator: Emulator
     assert postures == {known: Posture.AUTOMATIC, "prj_other": Posture.OBSERVE}
 
 
+async def test_the_digest_that_names_each_projects_policy_is_logged_at_the_start(
+    emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    settings = settings_for(emulator, tmp_path)
+    with capture_logs() as lines:
+        async with bootstrap.assemble(settings, clock=SystemClock()) as daemon:
+            [project] = daemon.projects
+    [loaded] = [line for line in lines if line["event"] == "policy.loaded"]
+    digest = settings.policy_for(settings.projects[0]).digest
+    assert (loaded["project"], loaded["posture"], loaded["digest"]) == (project.id, Posture.OBSERVE, digest)
+
+
 async def test_a_name_is_resolved_once_at_the_start(emulator: EmulatorServer, tmp_path: Path) -> None:
     settings = settings_for(emulator, tmp_path, projects="{name: web}")
     async with bootstrap.assemble(settings, clock=SystemClock()) as daemon:
@@ -96,6 +112,26 @@ async def test_a_store_that_cannot_be_opened_is_told(emulator: EmulatorServer, t
     with pytest.raises(StoreUnavailable, match=r"lastgood\.db"):
         async with bootstrap.assemble(settings, clock=SystemClock()):
             pass
+
+
+async def test_a_store_that_fails_after_it_was_opened_is_told_as_itself(
+    emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    settings = settings_for(emulator, tmp_path)
+    await (await open_sqlite(settings.store.path)).close()
+    with closing(sqlite3.connect(settings.store.path)) as file:
+        file.execute("ALTER TABLE projects RENAME TO lost")
+    with pytest.raises(StoreUnavailable, match="newest moment"):
+        async with bootstrap.assemble(settings, clock=SystemClock()):
+            pass
+
+
+async def test_what_is_under_way_when_it_stops_has_longer_than_one_request_may_take(
+    emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    settings = settings_for(emulator, tmp_path)
+    async with bootstrap.assemble(settings, clock=SystemClock()) as daemon:
+        assert daemon.grace_seconds > settings.vercel.request_timeout.total_seconds()
 
 
 async def test_a_port_that_is_taken_is_told_before_anything_is_polled(emulator: EmulatorServer, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from daemon.core.state import ProjectState
 from daemon.emulator.fault_specs import When
 from daemon.emulator.ledger import LedgerEntry
 from tests.integration.crash.launcher import Commit, Trap
-from tests.integration.crash.stage import Daemon, Stage
+from tests.integration.crash.processes import Daemon
+from tests.integration.crash.stage import Stage
 
 REQUEST_POINTS = {
     When.BEFORE_APPLY: "arrives",

@@ -2,11 +2,8 @@
 
 import contextlib
 import inspect
-import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,18 +20,23 @@ from daemon.emulator.scenario import DeploySpec
 from daemon.engine import codec
 from daemon.runtime.clock import ScaledClock, SystemClock
 from daemon.stores.sqlite import open_sqlite
-from tests.integration.crash.launcher import Commit, Orders, Trap
+from tests.integration.crash.launcher import Orders, Trap
+from tests.integration.crash.processes import (
+    LOOK_EVERY_SECONDS,
+    PATIENCE_SECONDS,
+    Daemon,
+    end,
+    log_of,
+    new_process,
+    wait_ready,
+)
 
-TREE = Path(__file__).resolve().parents[3]
 FACTOR = 40.0
 INTERVAL_SECONDS = 12.0
 """Longer than a detector's window, so that each poll closes one and the number of polls does not depend on chance."""
-PATIENCE_SECONDS = 60.0
-"""Real time after which a test that waits gives up."""
 QUIET_READS = 2
 """So many looks at a healthy production come before the bad deployment goes live."""
 _EPOCH = datetime(2026, 11, 21, 20, 0, tzinfo=UTC)
-_LOOK_EVERY_SECONDS = 0.01
 
 _SCENARIO: dict[str, Any] = {
     "name": "crash",
@@ -93,53 +95,6 @@ OBSERVABILITY = """\
         window: 1m
 """
 
-
-@dataclass(slots=True)
-class Daemon:
-    """One daemon process, and the files that it writes."""
-
-    process: subprocess.Popen[bytes]
-    record: Path
-    log: Path
-
-    @property
-    def commits(self) -> list[Commit]:
-        """Return what became durable by this process."""
-        lines = self.record.read_bytes().splitlines(keepends=True) if self.record.exists() else []
-        return [Commit(**json.loads(line)) for line in lines if line.endswith(b"\n")]
-
-    @property
-    def has_ended_incident(self) -> bool:
-        """Tell whether the newest state that it saved knows of an ended incident and of no live one."""
-        states = [one for one in self.commits if one.is_state]
-        return bool(states) and states[-1].ended != "" and not states[-1].incident
-
-    @property
-    def is_running(self) -> bool:
-        """Tell whether the process lives."""
-        return self.process.poll() is None
-
-    @property
-    def is_stopped(self) -> bool:
-        """Tell whether the process was stopped by SIGSTOP."""
-        status = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii")
-        return status.rpartition(")")[2].split()[0] == "T"
-
-    def lines(self, event: str) -> list[dict[str, Any]]:
-        """Return what it logged under *event*."""
-        found = [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines() if line[:1] == "{"]
-        return [line for line in found if line.get("event") == event]
-
-    def kill(self) -> None:
-        """Kill the process as `kill -9` does, and wait until it is dead."""
-        self.process.kill()
-        self.process.wait()
-
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        self.process.send_signal(number)
-
-
 RequestWatcher = Callable[[str, LedgerEntry], Awaitable[None] | None]
 
 
@@ -195,10 +150,11 @@ class Stage:
         return self.folder / "lastgood.db"
 
     async def start(self, trap: Trap | None = None) -> Daemon:
-        """Let a process that waits, or a new one, become a daemon; it may fall into *trap*."""
+        """Let a process that waits become a daemon; it may fall into *trap*."""
+        assert self.spare, "no process waits; ask for more daemons"
         process = self.spare.pop(0)
         number = len(self.daemons) + 1
-        daemon = Daemon(process, self.folder / f"record-{number}", _log_of(process))
+        daemon = Daemon(process, self.folder / f"record-{number}", log_of(process))
         orders = Orders(
             config=str(self.folder / "lastgood.yaml"),
             record=str(daemon.record),
@@ -241,7 +197,7 @@ class Stage:
         ends_at = real.monotonic() + PATIENCE_SECONDS
         while not is_true():
             assert real.monotonic() < ends_at, f"waited {PATIENCE_SECONDS:g} s for: {what}\n{self.tail()}"
-            await real.sleep(_LOOK_EVERY_SECONDS)
+            await real.sleep(LOOK_EVERY_SECONDS)
 
     async def wait_dead(self, daemon: Daemon) -> int:
         """Wait until *daemon* has ended and return its exit status."""
@@ -253,10 +209,10 @@ class Stage:
         await self.wait_until(lambda: any(one.label == f"commit {phase}" for one in daemon.commits), phase)
 
     async def wait_struck(self, daemon: Daemon) -> bool:
-        """Wait until *daemon* is dead; False when it ended the incident first, and lived on for two polls."""
+        """Wait until *daemon* is dead; False when it ended the incident first, and lived on for six polls."""
         await self.wait_until(lambda: not daemon.is_running or daemon.has_ended_incident, "the blow or the end")
-        alive_until = self.clock.monotonic() + 2 * INTERVAL_SECONDS
-        await self.wait_until(lambda: not daemon.is_running or self.clock.monotonic() > alive_until, "two polls")
+        alive_until = self.clock.monotonic() + 6 * INTERVAL_SECONDS
+        await self.wait_until(lambda: not daemon.is_running or self.clock.monotonic() > alive_until, "six polls")
         return not daemon.is_running
 
     async def wait_ended(self, daemon: Daemon) -> ProjectState:
@@ -331,11 +287,11 @@ async def staged(
     async with contextlib.AsyncExitStack() as stack:
         spare: list[subprocess.Popen[bytes]] = []
         for number in range(daemons):
-            process = _new_process(folder, number)
-            stack.callback(_end, process)
+            process = new_process(folder, number)
+            stack.callback(end, process)
             spare.append(process)
         for process in spare:
-            await _wait_ready(process)
+            await wait_ready(process)
         started = SystemClock().monotonic()
         clock = ScaledClock(FACTOR, epoch=_EPOCH, started=started)
         server = EmulatorServer(
@@ -345,44 +301,6 @@ async def staged(
         _write_config(folder, server, source)
         stage = Stage(server, folder, clock, started, spare, releases_bad)
         yield stage
-
-
-def _new_process(folder: Path, number: int) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
-    log = folder / f"log-{os.getpid()}-{number}"
-    with log.open("wb") as stream:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.crash.launcher", str(log)],
-            cwd=TREE,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stream,
-        )
-
-
-def _log_of(process: subprocess.Popen[bytes]) -> Path:
-    assert isinstance(process.args, list)
-    return Path(str(process.args[-1]))
-
-
-async def _wait_ready(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdout is not None
-    os.set_blocking(process.stdout.fileno(), False)
-    real = SystemClock()
-    ends_at = real.monotonic() + PATIENCE_SECONDS
-    while not (said := process.stdout.readline()):
-        assert process.poll() is None, f"the launcher ended with {process.returncode}: {_log_of(process).read_text()}"
-        assert real.monotonic() < ends_at, "the launcher is not ready"
-        await real.sleep(_LOOK_EVERY_SECONDS)
-    assert said == b"ready\n", said
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
 
 
 def _write_config(folder: Path, server: EmulatorServer, source: str) -> None:

@@ -10,7 +10,8 @@ from daemon.core.incident import State, Trigger
 from daemon.runtime.clock import SystemClock
 from tests.integration.crash.boundaries import LOST, Blow, Boundary, judge, phase_of, table
 from tests.integration.crash.launcher import Trap
-from tests.integration.crash.stage import INTERVAL_SECONDS, OBSERVABILITY, Daemon, Stage, staged
+from tests.integration.crash.processes import Daemon
+from tests.integration.crash.stage import INTERVAL_SECONDS, OBSERVABILITY, Stage, staged
 
 ROLLBACK = "rollback"
 

@@ -20,11 +20,12 @@ from tests.integration.crash.boundaries import (
     phase_of,
     table,
 )
-from tests.integration.crash.stage import Daemon, Stage, staged
+from tests.integration.crash.processes import Daemon
+from tests.integration.crash.stage import Stage, staged
 
-AT_ONCE = 2
-"""More incidents at a time on two cores would disturb each other's clocks."""
-ATTEMPTS = 3
+AT_ONCE = 3
+"""An incident is mostly waiting; many more of them on two cores would disturb each other's clocks."""
+ATTEMPTS = 2
 """How often a boundary is tried: how many looks there are at a job under way is chance, and the last may be missing."""
 
 pytestmark = pytest.mark.proof
@@ -109,6 +110,13 @@ def _show(outcomes: Sequence[Outcome], capsys: pytest.CaptureFixture[str]) -> No
             print(f"{count:>4} x sent {sent}, applied {applied}, {end}")
 
 
+def _unreached(outcomes: Sequence[Outcome]) -> set[str]:
+    """Return the points to which no incident came, of which there may be few."""
+    unreached = {one.boundary for one in outcomes if one.end == "not reached"}
+    assert len(unreached) <= len(outcomes) // 10, unreached
+    return unreached
+
+
 async def test_I_16_at_most_one_rollback_is_applied_and_two_are_sent_wherever_the_daemon_is_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,11 +133,10 @@ async def test_I_16_at_most_one_rollback_is_applied_and_two_are_sent_wherever_th
     broken = [one for one in outcomes if one.broken]
     assert not broken, f"{len(broken)} of {len(outcomes)} incidents went wrong:\n{table(broken)}"
     # The matrix only means something when it struck at nearly all points, and at each of the request that acts.
-    unreached = [one.boundary for one in outcomes if one.end == "not reached"]
-    assert len(unreached) <= len(outcomes) // 20, unreached
+    unreached = _unreached(outcomes)
     essential = {f"rollback 1 {when}" for when in (*REQUEST_POINTS.values(), LOST)}
     essential |= {f"{when} `commit {phase}` 1" for when in ("before", "after") for phase in ("preparing", "sent")}
-    assert essential <= {one.boundary for one in outcomes} - set(unreached)
+    assert essential <= {one.boundary for one in outcomes} - unreached
 
 
 async def test_a_daemon_that_is_asked_to_stop_at_any_request_ends_at_once_and_its_successor_ends_the_incident(
@@ -141,3 +148,4 @@ async def test_a_daemon_that_is_asked_to_stop_at_any_request_ends_at_once_and_it
     )
     _show(outcomes, capsys)
     assert not [one for one in outcomes if one.broken or one.sent > 1], table(outcomes)
+    assert "rollback 1 arrives" in {one.boundary for one in outcomes} - _unreached(outcomes)

@@ -3,13 +3,17 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from daemon import __version__
 from daemon.cli import app
+from daemon.cli.config import CONFIG_DEFAULT
 from tests.unit.cli.operating import Operated
 
+TREE = Path(__file__).resolve().parents[3]
 COMMANDS = ("run", "check-config", "status", "demo", "emulator", "pause", "resume", "approve", "reject", "ack")
 
 
@@ -40,6 +44,15 @@ def test_without_a_command_it_shows_the_help(operated: Operated) -> None:
 
 def test_the_app_names_no_command_that_the_tests_do_not_know() -> None:
     assert tuple(one.name for one in app.registered_commands) == COMMANDS
+
+
+def test_what_a_page_tells_people_to_type_finds_the_configuration_of_the_unit_and_the_image() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    for name in ("status", "pause", "resume", "approve", "reject", "ack"):
+        [config] = [one for one in commands[name].params if one.name == "config"]
+        assert config.default == CONFIG_DEFAULT, name
+    for artefact in (Path("deploy", "systemd", "lastgood.service"), Path("Dockerfile")):
+        assert str(CONFIG_DEFAULT) in (TREE / artefact).read_text(encoding="utf-8")
 
 
 def test_an_unknown_scenario_of_the_emulator_names_those_that_exist(operated: Operated) -> None:

@@ -1,13 +1,22 @@
 """`lastgood pause | resume | approve | reject | ack`: each puts exactly what was asked into the daemon's queue."""
 
 import getpass
+import os
 
 import pytest
 
 from daemon.core.event import OperatorVerb
+from daemon.core.guardrail import Posture
+from daemon.core.incident import State
 from daemon.core.state import ProjectState
-from tests.builders import PROJECT
+from tests.builders import PROJECT, a_breached_playbook, a_policy
 from tests.unit.cli.operating import Operated
+
+
+@pytest.fixture(autouse=True)
+def not_by_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever runs the tests be who asks."""
+    monkeypatch.delenv("SUDO_USER", raising=False)
 
 
 @pytest.fixture
@@ -23,7 +32,6 @@ def polled(operated: Operated) -> Operated:
         (["pause"], OperatorVerb.PAUSE, {"reason": "", "for_seconds": None}),
         (["pause", "--for", "1h30m", "--reason", "sale"], OperatorVerb.PAUSE, {"reason": "sale", "for_seconds": 5400}),
         (["resume", "--reason", "sale is over"], OperatorVerb.RESUME, {"reason": "sale is over"}),
-        (["approve"], OperatorVerb.APPROVE, {"incident": None}),
         (["approve", "--incident", "inc_1"], OperatorVerb.APPROVE, {"incident": "inc_1"}),
         (["reject", "--incident", "inc_1", "--reason", "wait"], OperatorVerb.REJECT, {"incident": "inc_1"}),
         (["ack"], OperatorVerb.ACKNOWLEDGE, {"incident": None}),
@@ -41,6 +49,53 @@ def test_the_request_says_who_wants_what(
     assert {name: getattr(request, name) for name in facts} == facts
     assert f"asked to {verb} {PROJECT}" in result.stdout
     assert "next poll" in result.stdout
+
+
+def an_awaiting_state() -> ProjectState:
+    state = a_breached_playbook(a_policy(Posture.APPROVE)).targets_listed().state
+    assert state.incident is not None
+    assert state.incident.state is State.AWAITING_APPROVAL
+    return state
+
+
+@pytest.mark.parametrize("project", [PROJECT, "shop", "all"])
+@pytest.mark.parametrize("command", ["approve", "reject"])
+def test_an_approval_is_for_the_incident_that_awaits_it_now(operated: Operated, command: str, project: str) -> None:
+    state = an_awaiting_state()
+    operated.save(state)
+    result = operated.run_configured(command, project)
+    assert result.exit_code == 0, result.output
+    assert state.incident is not None
+    assert [(one.verb, one.incident) for one in operated.asked()] == [(command, state.incident.id)]
+    assert state.incident.id in result.stdout
+    assert operated.asked("prj_later") == []
+
+
+@pytest.mark.parametrize("project", [PROJECT, "all"])
+@pytest.mark.parametrize("command", ["approve", "reject"])
+def test_where_nothing_awaits_an_approval_nothing_is_asked(polled: Operated, command: str, project: str) -> None:
+    result = polled.run_configured(command, project)
+    assert result.exit_code == 1
+    assert "nothing awaits an approval" in result.stderr
+    assert polled.asked() == []
+
+
+def test_whoever_became_root_asks_by_the_own_name(polled: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "grace")
+    assert polled.run_configured("pause", PROJECT).exit_code == 0
+    assert [one.by for one in polled.asked()] == ["grace"]
+
+
+@pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 10001"), OSError("no username")])
+def test_a_user_without_a_name_as_in_a_container_can_pause(
+    polled: Operated, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def unknown() -> str:
+        raise error
+
+    monkeypatch.setattr(getpass, "getuser", unknown)
+    assert polled.run_configured("pause", PROJECT).exit_code == 0
+    assert [one.by for one in polled.asked()] == [f"uid {os.getuid()}"]
 
 
 def test_a_project_can_be_called_by_its_name(polled: Operated) -> None:

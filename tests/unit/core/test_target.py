@@ -9,8 +9,8 @@ import pytest
 
 from daemon.core.facts import Activation, ActivationOrigin, Deployment, DeploymentId, ReadyState, ReadySubstate
 from daemon.core.state import KnownBad
-from daemon.core.target import NoTarget, choose_rollback_target
-from tests.builders import BAD, FIX, GOOD, OLD, START, a_deployment
+from daemon.core.target import NoTarget, choose_rollback_target, served_before
+from tests.builders import BAD, FIX, GOOD, OLD, START, a_deployment, an_alias_job
 
 
 def activations(*deployments: Deployment) -> list[Activation]:
@@ -36,8 +36,16 @@ def test_what_served_before_that_comes_next() -> None:
     assert chosen([OLD, BAD], activations=activations(OLD, GOOD, BAD)) == OLD
 
 
-def test_a_build_newer_than_the_suspect_is_a_way_back_where_it_served_just_before() -> None:
-    assert chosen([FIX, OLD, BAD], activations=activations(OLD, FIX, BAD)) == FIX
+def test_back_never_means_forward_even_where_the_newer_build_served_just_before() -> None:
+    assert chosen([FIX, OLD, BAD], activations=activations(OLD, FIX, BAD)) == OLD
+
+
+def test_without_our_own_record_the_job_that_moved_the_suspect_tells_what_served_before() -> None:
+    job = an_alias_job(BAD, from_deployment=OLD.id)
+    assert chosen([GOOD, OLD, BAD], alias_job=job) == OLD
+    assert served_before(BAD, (), job) == [OLD.id]
+    assert served_before(GOOD, (), job) == []
+    assert served_before(BAD, activations(GOOD, BAD), job) == [GOOD.id]
 
 
 def test_before_the_suspects_newest_activation_counts() -> None:

@@ -146,10 +146,10 @@ def test_the_onset_is_the_first_hot_window_which_counts_only_while_it_is_alone(
     assert (finding.requests, finding.errors, finding.limit) == (*counted, 0.05)
 
 
-def test_a_hot_window_below_the_minimum_is_an_onset_and_no_breach() -> None:
+def test_a_hot_window_below_the_minimum_is_neither_an_onset_nor_a_breach() -> None:
     _, finding = judged(RULE, minutes((10, 1)))
     assert finding.verdict is Verdict.INCONCLUSIVE
-    assert finding.onset_at == START
+    assert finding.onset_at is None
 
 
 def test_an_episode_lasts_while_one_of_the_windows_is_hot() -> None:

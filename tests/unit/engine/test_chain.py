@@ -4,6 +4,7 @@ from collections import deque
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.core.facts import ProjectId
 from daemon.engine.chain import SourceChain
@@ -51,6 +52,17 @@ async def test_a_source_in_trouble_rests_and_is_then_asked_again(trouble: PortEr
     assert len(first.asked) == 1
     await clock.advance(1)
     assert (await chain.collect(SHOP, since=None)).source == "first"
+
+
+async def test_what_keeps_the_first_source_silent_is_logged_once_for_each_rest() -> None:
+    clock, down = VirtualClock(), Unavailable("no answer")
+    chain = SourceChain([ScriptedSource("first", down, down), ScriptedSource("second")], clock)
+    with capture_logs() as lines:
+        for seconds in (60, 59, 1, 0):
+            await chain.collect(SHOP, since=None)
+            await clock.advance(seconds)
+    told = {"event": "read.failed", "log_level": "warning", "project": SHOP, "what": "samples"}
+    assert lines == [told | {"error": "first: no answer"}] * 2
 
 
 async def test_when_all_rest_all_are_asked_again_at_once() -> None:

@@ -192,6 +192,38 @@ async def test_I_01_a_source_that_falls_silent_during_a_breach_holds_the_action_
     assert world.hosting.sent == []
 
 
+async def test_what_hangs_is_given_up_and_told_as_trouble_so_that_the_cycle_ends() -> None:
+    world = World()
+    never = asyncio.Event()
+    async with a_daemon(world, projects=[OTHER, PROJECT]) as daemon:
+        daemon.poller._read_seconds_max = daemon.poller._counts_seconds_max = 0.01
+        hanging = FakeSource(world.hosting, before_answer=never.wait)  # type: ignore[arg-type]
+        daemon.poller._chains[OTHER] = SourceChain([hanging], world.clock)
+        world.hosting.before_read = never.wait  # type: ignore[assignment]
+        await daemon.poll()
+        assert [project.is_frozen for project in daemon.projects] == [False, False]
+        assert failed_reads(daemon, ReadTarget.PRODUCTION) == 1
+        assert daemon.state.decision.reason is Reason.PRODUCTION_UNKNOWN
+        assert "no counts: given up after" in daemon.state.trouble
+        assert not daemon.project.looking.locked()
+        assert daemon.poller.last_completed is not None
+
+
+async def test_each_project_that_was_polled_is_progress_while_another_hangs() -> None:
+    world = World()
+    gate = asyncio.Event()
+    async with a_daemon(world, projects=[OTHER, PROJECT]) as daemon, asyncio.TaskGroup() as group:
+        hanging = FakeSource(world.hosting, before_answer=gate.wait)  # type: ignore[arg-type]
+        daemon.poller._chains[OTHER] = SourceChain([hanging], world.clock)
+        world.source.before_answer = lambda: world.clock.sleep(7)
+        cycle = group.create_task(daemon.poller.run_cycle())
+        await world.clock.advance(20)
+        assert (daemon.poller.last_completed, daemon.poller.last_progress) == (None, 7)
+        gate.set()
+        await cycle
+        assert daemon.poller.last_progress == 20
+
+
 # What is seen of it
 
 
@@ -216,6 +248,24 @@ async def test_each_cycle_ends_in_one_line_with_a_sentence() -> None:
         assert daemon.value("lastgood_cycles_total", project=PROJECT, outcome="completed") == 1
         assert daemon.value("lastgood_last_cycle_timestamp_seconds", project=PROJECT) == START.timestamp()
         assert daemon.value("lastgood_cycle_duration_seconds_count") == 1
+
+
+async def test_an_incident_that_ended_before_is_not_told_again_when_the_state_was_read_again() -> None:
+    world = World()
+    async with a_daemon(world) as daemon:
+        await daemon.breach()
+        await daemon.live(400)
+        assert daemon.state.incident is None
+        ended = daemon.incident.trail[-1].sentence
+
+        async def forget() -> None:
+            daemon.project.state = None
+
+        world.source.before_answer = forget
+        with capture_logs() as lines:
+            await daemon.poll()
+    [line] = [line for line in lines if line["event"] == "cycle.completed"]
+    assert line["summary"] != ended
 
 
 async def test_a_cycle_that_could_not_be_committed_is_no_completed_one() -> None:
@@ -299,7 +349,7 @@ async def test_a_bug_in_a_notifier_takes_neither_the_process_nor_the_mitigation_
         await daemon.live(300)
         assert not daemon.project.is_frozen
         assert daemon.incident.state is State.RESOLVED
-        assert daemon.value("lastgood_notifications_total", outcome="failed") == 4
+        assert daemon.value("lastgood_notifications_total", outcome="failed", severity="notice") == 4
 
 
 async def test_a_bug_in_the_notifier_that_tells_of_a_bug_spares_the_other_projects() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.core.action import RollBackAction
 from daemon.core.command import ListTargets, Notify, ObserveProduction, Preflight, RollBack, Severity
@@ -130,6 +131,17 @@ async def test_I_22_each_answer_of_the_platform_becomes_its_event(error: PortErr
     assert (world.hosting.sent, world.hosting.descriptions) == ([GOOD.id], ["lastgood inc_1: 30 %"])
 
 
+@pytest.mark.parametrize(("error", "event"), ANSWERS, ids=[type(error).__name__ for error, _ in ANSWERS])
+async def test_only_a_request_that_left_is_logged_as_sent(error: PortError | None, event: type) -> None:
+    """Without a token, as without a connection, none leaves."""
+    world = World()
+    world.hosting.answers.append(Answer(error))
+    async with a_daemon(world) as daemon:
+        with capture_logs() as lines:
+            await carry_out(daemon, ROLL_BACK)
+    assert ("action.sent" in [line["event"] for line in lines]) is (event is not RollbackUnsent)
+
+
 async def test_a_refusal_keeps_its_status_and_words() -> None:
     world = World()
     world.hosting.answers.append(Answer(Refused("another rollback is in progress", status=409)))
@@ -217,8 +229,8 @@ async def test_I_38_a_notifier_that_fails_stops_neither_the_others_nor_anything_
         executor = replace(daemon.executor, notifiers=(failing, other))
         await executor.notify(PROJECT, MESSAGE)
         assert (failing.told, other.told) == ([], [MESSAGE])
-        assert daemon.value("lastgood_notifications_total", outcome="failed") == 1
-        assert daemon.value("lastgood_notifications_total", outcome="sent") == 1
+        assert daemon.value("lastgood_notifications_total", outcome="failed", severity="page") == 1
+        assert daemon.value("lastgood_notifications_total", outcome="sent", severity="page") == 1
 
 
 async def test_I_38_a_notifier_that_hangs_is_given_up_after_a_while() -> None:
@@ -227,7 +239,7 @@ async def test_I_38_a_notifier_that_hangs_is_given_up_after_a_while() -> None:
         executor = replace(daemon.executor, notifiers=(hanging, other), notify_seconds_max=0.01)
         await executor.notify(PROJECT, MESSAGE)
         assert other.told == [MESSAGE]
-        assert daemon.value("lastgood_notifications_total", outcome="failed") == 1
+        assert daemon.value("lastgood_notifications_total", outcome="failed", severity="page") == 1
 
 
 async def test_I_38_a_notifier_that_hangs_does_not_delay_the_rollback() -> None:

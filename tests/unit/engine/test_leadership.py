@@ -1,12 +1,15 @@
 """The lease: taken, renewed, lost, given up, and long enough for one request or not at all."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import pytest
 
 from daemon.engine.leadership import Leadership
 from daemon.ports.store import Lease
-from tests.fakes.clock import VirtualClock
+from tests.fakes.clock import VirtualClock, settle
 from tests.fakes.store import FaultyStore
 
 TTL_SECONDS = 45.0
@@ -151,3 +154,58 @@ async def test_I_24_what_was_decided_under_a_lease_that_was_lost_in_between_is_v
     assert house.one.lease.token > token
     assert not await house.one.has_left(0.0, token=token)
     assert await has_left(house.one, 0.0)
+
+
+# Kept between cycles
+
+
+@asynccontextmanager
+async def keeping(leadership: Leadership) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        keeper = group.create_task(leadership.keep())
+        yield
+        keeper.cancel()
+
+
+async def test_a_lease_that_is_kept_outlives_its_time_without_a_cycle() -> None:
+    house = Household()
+    assert await house.one.renew()
+    async with keeping(house.one):
+        await house.clock.advance(5 * TTL_SECONDS)
+        assert not await house.two.renew()
+        assert await has_left(house.one, 10.0)
+
+
+async def test_nothing_is_kept_that_is_not_held() -> None:
+    house = Household()
+    async with keeping(house.one):
+        await house.clock.advance(5 * TTL_SECONDS)
+        assert house.one.lease is None
+        assert await house.two.renew()
+
+
+async def test_a_store_that_hiccups_while_a_lease_is_kept_takes_it_away_from_nobody() -> None:
+    house = Household()
+    assert await house.one.renew()
+    async with keeping(house.one):
+        house.store.broken = {"take_lease"}
+        await house.clock.advance(TTL_SECONDS / 3)
+        assert (house.one.lease is not None, house.one.trouble) == (True, "take_lease: the disk is full")
+        house.store.broken = set()
+        await house.clock.advance(TTL_SECONDS / 3)
+        assert house.one.trouble == ""
+        assert not await house.two.renew()
+
+
+@pytest.mark.parametrize("is_free_again", [False, True])
+async def test_I_24_keeping_does_not_take_a_lease_that_another_had_meanwhile(is_free_again: bool) -> None:
+    house = Household()
+    assert await house.one.renew()
+    async with keeping(house.one):
+        await settle()
+        house.clock.jump(TTL_SECONDS)
+        assert await house.two.renew()
+        if is_free_again:
+            await house.two.give_up()
+        await settle()
+        assert house.one.lease is None, "a new term begins with a cycle, which resumes first"

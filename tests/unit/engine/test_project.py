@@ -101,6 +101,29 @@ async def test_a_commit_that_fails_carries_nothing_out_and_the_thread_is_taken_u
         assert world.hosting.sent == [GOOD.id], "the look before the request is asked for again"
 
 
+async def test_a_thread_that_is_lost_while_a_poll_reads_is_taken_up_by_the_next_poll() -> None:
+    """The poll's own commit succeeds, and must not hide that the one before it failed."""
+    world = World()
+    async with a_daemon(world) as daemon, asyncio.TaskGroup() as group:
+        gate = await breach_until_decided(daemon)
+        counted = asyncio.Event()
+        world.source.before_answer = counted.wait  # type: ignore[assignment]
+        cycle = group.create_task(daemon.poller.run_cycle())
+        await settle()
+        world.store.broken = {"commit"}
+        gate.set()
+        await settle()
+        assert (world.hosting.sent, daemon.project.state) == ([], None)
+        world.store.broken = set()
+        counted.set()
+        await cycle
+        assert daemon.incident.state is State.MITIGATING
+        assert daemon.project.needs_resume
+        await daemon.live(20)
+        assert world.hosting.sent == [GOOD.id], "the look before the request is asked for again"
+        assert not daemon.project.needs_resume
+
+
 async def test_an_outcome_that_cannot_be_committed_is_found_by_looking() -> None:
     world = World()
 
@@ -513,3 +536,16 @@ async def test_a_healthy_project_writes_down_its_counts_and_nothing_else() -> No
         kinds = [one.entry.kind for one in await world.store.journal(PROJECT)][before:]
     assert set(kinds) == {"samples_observed"}
     assert len(kinds) <= 10
+
+
+async def test_an_old_pause_of_all_projects_does_not_reach_one_that_is_added_later() -> None:
+    world = World()
+    await world.ask(Ask(OperatorVerb.PAUSE), project=None)
+    await world.clock.advance(3601)
+    async with a_daemon(world) as daemon:
+        with capture_logs() as lines:
+            await daemon.poll()
+        assert daemon.state.paused is None
+        assert await world.store.pending_requests(PROJECT) == [], "it is taken all the same, or it would stay"
+    [ignored] = [line for line in lines if line["event"] == "request.ignored"]
+    assert (ignored["log_level"], ignored["by"]) == ("warning", "ann")

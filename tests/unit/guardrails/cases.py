@@ -19,6 +19,7 @@ def a_case(**facts: Any) -> Case:
         "hold_seconds_left": 0.0,
         "hold_sentence": "",
         "sends": 0,
+        "is_target_on_record": True,
         "was_rolled_back": False,
         "last_action_age_seconds": None,
         "counts_age_seconds": 0.0,

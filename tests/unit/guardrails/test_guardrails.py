@@ -12,6 +12,7 @@ from daemon.guardrails.pause import PauseGuardrail
 from daemon.guardrails.posture import PostureGuardrail
 from daemon.guardrails.rolling_release import RollingReleaseGuardrail
 from daemon.guardrails.stood_down import StoodDownGuardrail
+from daemon.guardrails.target_on_record import TargetOnRecordGuardrail
 from tests.unit.guardrails.cases import a_case
 
 
@@ -23,6 +24,7 @@ def test_no_configuration_leaves_out_what_always_stands() -> None:
         AliasJobGuardrail,
         RollingReleaseGuardrail,
         StoodDownGuardrail,
+        TargetOnRecordGuardrail,
     }
     assert {type(one) for one in STANDING} == standing
     assert {type(one) for one in complete(())} == {*standing, Cooldown, Freshness}

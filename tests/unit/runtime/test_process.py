@@ -19,7 +19,7 @@ from daemon.runtime.process import WebServer, listen, run_until_stopped, stop_on
 from daemon.runtime.scheduler import Bell
 from tests.builders import GOOD
 from tests.fakes.clock import settle
-from tests.fakes.daemon import FakeDaemon, World, a_daemon
+from tests.fakes.daemon import TTL_SECONDS, FakeDaemon, World, a_daemon
 
 NEVER = 3600.0
 
@@ -55,6 +55,7 @@ async def a_running(daemon: FakeDaemon, *, web_gives_up: bool = False) -> AsyncI
             leadership=daemon.leadership,
             supervisor=daemon.supervisor,
             stop=stop,
+            grace_seconds=20.0,
         )
         async with asyncio.timeout(5), asyncio.TaskGroup() as group:
             group.create_task(running)
@@ -104,6 +105,25 @@ async def test_a_request_under_way_may_end_and_its_outcome_is_committed() -> Non
         await two.poll()
         assert two.incident.state is State.MITIGATING
     assert world.hosting.sent == [GOOD.id]
+
+
+async def test_I_24_a_poll_that_outlasts_the_lease_does_not_lose_it() -> None:
+    """Vercel hangs: the counts come after the lease would have run out, had only cycles renewed it."""
+    world = World()
+    gate = asyncio.Event()
+    world.source.before_answer = gate.wait  # type: ignore[assignment]
+    async with a_daemon(world, holder="one") as one, a_daemon(world, holder="two") as two:
+        async with a_running(one) as stop:
+            while not world.source.asked_since:
+                await SystemClock().sleep(0.001)
+            await world.clock.advance(3 * TTL_SECONDS)
+            assert not await two.leadership.renew(), "it is held for as long as the process lives"
+            gate.set()
+            while one.poller.last_completed is None:
+                await SystemClock().sleep(0.001)
+            assert one.state.serving == GOOD
+            stop.set()
+        assert await two.leadership.renew(), "once given up it is not renewed again"
 
 
 async def test_a_store_that_fails_at_the_end_does_not_keep_the_process_alive() -> None:

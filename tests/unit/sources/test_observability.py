@@ -1,5 +1,6 @@
 """The observability query: what is asked, what is counted, and which answers are refused."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
@@ -110,9 +111,8 @@ async def test_a_personal_project_is_asked_for_under_its_owner():
 )
 async def test_the_window_is_whole_minutes_and_at_most_an_hour(since, now, start, end):
     source, script = a_source(*answers(an_answer(start=start, end=end)))
-    reading = await source.collect(PROJECT, since=since, now=now)
+    await source.collect(PROJECT, since=since, now=now)
     assert (script.body()["startTime"], script.body()["endTime"]) == (to_iso(start), to_iso(end))
-    assert reading.complete_until == end
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,48 @@ async def test_each_deployment_and_minute_with_requests_gives_one_sample_in_orde
     assert (reading.source, reading.complete_until) == ("observability", END)
 
 
-async def test_a_quiet_window_is_complete_and_has_no_sample():
-    reading = await collect(an_answer())
-    assert (list(reading.samples), reading.complete_until) == ([], END)
+@pytest.mark.parametrize("cells", [(), (a_cell(0, "dpl_a", "200", 0), a_cell(1, "dpl_a", "200", 0))])
+async def test_a_window_without_any_count_has_no_sample_and_is_read_again(cells):
+    reading = await collect(an_answer(*cells))
+    assert (list(reading.samples), reading.complete_until) == ([], START)
+
+
+@pytest.mark.parametrize("deployment", ["dpl_a", ""])
+async def test_the_watermark_is_the_end_of_the_last_minute_with_any_count(deployment):
+    reading = await collect(an_answer(a_cell(0, deployment, "200", 4), a_cell(1, deployment, "200", 0)))
+    assert reading.complete_until == START + MINUTE
+
+
+async def test_a_site_that_stays_idle_is_read_again_no_further_back_than_the_bound():
+    now = START + timedelta(days=1)
+    start = now - MINUTE - timedelta(hours=1)
+    assert (await collect(an_answer(start=start, end=now - MINUTE), now=now)).complete_until == start
+
+
+@pytest.mark.parametrize("late_by", [timedelta(0), timedelta(seconds=150), timedelta(minutes=20)])
+@pytest.mark.slow
+async def test_counts_that_come_later_than_the_lag_are_counted_once_all_the_same(late_by):
+    now = START
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        start, end = (datetime.fromisoformat(body[key]) for key in ("startTime", "endTime"))
+        minutes = [n for n in range(120) if start <= START + n * MINUTE < end]
+        known = [n for n in minutes if START + (n + 1) * MINUTE + late_by <= now]
+        cells = [a_cell(n, "dpl_a", "500", 30 if n in known else 0) for n in minutes]
+        return httpx.Response(200, json=an_answer(*cells, start=start, end=end))
+
+    source, _ = a_source(serve)
+    watermark, seen = START, []
+    for step in range(4 * 45):
+        now = START + timedelta(seconds=15 * step)
+        reading = await source.collect(PROJECT, since=watermark, now=now)
+        watermark = reading.complete_until
+        seen += reading.samples
+    starts = [sample.start for sample in seen]
+    assert starts == [START + n * MINUTE for n in range(len(starts))]
+    assert watermark == START + len(starts) * MINUTE
+    assert now - watermark <= max(late_by, MINUTE) + MINUTE
 
 
 async def test_a_minute_that_was_filled_with_zeros_is_no_sample():

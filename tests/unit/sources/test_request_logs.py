@@ -9,7 +9,7 @@ import pytest
 from daemon.core.facts import ErrorRateSample
 from daemon.ports.errors import Refused, Unavailable, Unintelligible
 from daemon.sources.request_logs import RequestLogs, RequestLogsSettings
-from daemon.vercel.wire import to_iso, to_milliseconds
+from daemon.vercel.wire import read_iso, to_iso, to_milliseconds
 from tests.unit.vercel.fakes import PROJECT, TEAM, a_transport, an_error, by_path
 from tests.unit.vercel.shapes import a_project_body
 
@@ -186,10 +186,28 @@ async def test_a_request_that_is_seen_on_two_pages_is_counted_once():
     assert sample.requests == 3
 
 
-@pytest.mark.parametrize("changes", [{"statusCode": 0}, {"statusCode": -1}, {"deploymentId": ""}])
+@pytest.mark.parametrize(
+    "changes", [{"statusCode": 0}, {"statusCode": -1}, {"deploymentId": ""}, {"deploymentId": None}, {"requestId": ""}]
+)
 async def test_requests_without_an_answer_or_a_deployment_are_not_counted(changes):
     (sample,) = (await collect(RequestLog([a_log_row(1), a_log_row(2, **changes)]))).samples
     assert sample.requests == 1
+
+
+@pytest.mark.parametrize("status", [200, 502])
+async def test_a_row_that_does_not_name_a_deployment_is_left_out(status):
+    row = a_log_row(2, status=status)
+    del row["deploymentId"]
+    (sample,) = (await collect(RequestLog([a_log_row(1), row]))).samples
+    assert (sample.requests, sample.errors) == (1, 0)
+
+
+async def test_rows_of_which_none_names_a_deployment_are_refused():
+    rows = [a_log_row(1), a_log_row(2)]
+    for row in rows:
+        del row["deploymentId"]
+    with pytest.raises(Unintelligible, match="no row has a deploymentId"):
+        await collect(RequestLog(rows))
 
 
 async def test_a_row_that_does_not_repeat_its_environment_is_believed():
@@ -265,10 +283,131 @@ async def test_failures_on_the_edge_of_a_cut_list_are_no_contradiction():
     assert sample.errors == 50
 
 
+# Slow failures
+
+
+class SlowLog(RequestLog):
+    """A log in which a row begins at its time and appears when its request has ended, *took* seconds later."""
+
+    def __init__(self, rows: Sequence[tuple[dict[str, object], float]]) -> None:
+        super().__init__([row for row, _ in rows])
+        took = {row["requestId"]: timedelta(seconds=seconds) for row, seconds in rows}
+        begins = [read_iso(row["timestamp"]) for row in self.rows]
+        self._times = [
+            (to_milliseconds(at), at + took[row["requestId"]], row) for at, row in zip(begins, self.rows, strict=True)
+        ]
+        self.now = START
+        self.read_takes = timedelta(0)
+        """How much time passes with each page."""
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.now += self.read_takes
+        start, end = (int(request.url.params[key]) for key in ("startDate", "endDate"))
+        rows = [row for at, appears, row in self._times if start <= at < end and appears <= self.now]
+        return RequestLog(rows)(request)
+
+
+async def follow(log: SlowLog, *, seconds: int, interval: int = 15, **settings: object) -> list[ErrorRateSample]:
+    """Return what collections in a row find, each beginning where the one before ended."""
+    source, _ = a_source(log, **settings)
+    watermark, found = START, []
+    for passed in range(interval, seconds + 1, interval):
+        log.now = now = START + timedelta(seconds=passed)
+        reading = await source.collect(PROJECT, since=watermark, now=now)
+        assert all(watermark <= one.start < one.end <= reading.complete_until for one in reading.samples)
+        watermark = reading.complete_until
+        found += reading.samples
+    return found
+
+
+def counted(samples: Sequence[ErrorRateSample]) -> tuple[int, int]:
+    return sum(one.requests for one in samples), sum(one.errors for one in samples)
+
+
+def half_times_out(*, after: float, seconds: int, a_second: int = 1) -> SlowLog:
+    """Every second request is answered at once, every other one times out."""
+    times = [n / a_second for n in range(seconds * a_second)]
+    return SlowLog([(a_log_row(at), 1) if n % 2 else (a_log_row(at, status=504), after) for n, at in enumerate(times)])
+
+
+@pytest.mark.parametrize("after", [10, 25, 60, 300])
+async def test_time_outs_are_counted_once_when_they_are_logged(after):
+    found = await follow(half_times_out(after=after, seconds=60), seconds=390, interval=30)
+    assert counted(found) == (60, 30)
+    assert not any(one.is_sampled for one in found)
+
+
+async def test_time_outs_of_everything_are_counted_too():
+    log = SlowLog([(a_log_row(n, status=504), 60) for n in range(60)])
+    assert counted(await follow(log, seconds=150)) == (60, 60)
+
+
+async def test_a_log_that_lags_as_a_whole_is_counted_without_preferring_failures():
+    log = SlowLog([(a_log_row(n / 10, status=500 if n % 20 == 0 else 200), 60) for n in range(1500)])
+    requests, errors = counted(await follow(log, seconds=150, request_pages_max=1))
+    assert requests > 200
+    assert errors / requests == pytest.approx(0.05, abs=0.005)
+
+
+async def test_slow_successes_that_the_list_reaches_are_counted_beside_slow_failures():
+    log = SlowLog([(a_log_row(n, status=504 if n % 20 == 0 else 200), 60) for n in range(100)])
+    assert counted(await follow(log, seconds=300)) == (100, 5)
+
+
+async def test_a_sample_takes_its_share_of_the_time_outs_only():
+    log = half_times_out(after=40, seconds=120, a_second=10)
+    found = await follow(log, seconds=120, request_pages_max=1, error_pages_max=20)
+    late = [one for one in found if one.start > START + timedelta(seconds=60)]
+    requests, errors = counted(late)
+    assert any(one.is_sampled for one in late)
+    assert errors / requests == pytest.approx(0.5, abs=0.05)
+
+
+async def test_what_is_later_than_the_bound_is_never_counted():
+    log = half_times_out(after=60, seconds=120)
+    assert counted(await follow(log, seconds=300, late_max=timedelta(seconds=20))) == (60, 0)
+
+
+async def test_the_first_collection_and_one_after_a_gap_count_nothing_as_late():
+    log = half_times_out(after=60, seconds=120)
+    source, script = a_source(log)
+    log.now = START + timedelta(seconds=45)
+    await source.collect(PROJECT, since=START, now=log.now)
+    log.now = START + timedelta(seconds=200)
+    since = START + timedelta(seconds=170)
+    assert list((await source.collect(PROJECT, since=since, now=log.now)).samples) == []
+    assert script.query()["startDate"] == str(to_milliseconds(since))
+
+
+async def test_a_collection_whose_outcome_was_lost_is_repeated_without_counting_twice():
+    log = half_times_out(after=60, seconds=60)
+    source, _ = a_source(log)
+    for passed in (100, 115):
+        log.now = now = START + timedelta(seconds=passed)
+        assert counted((await source.collect(PROJECT, since=START, now=now)).samples)[0] <= 60
+
+
+async def test_late_failures_of_a_replaced_deployment_stay_its_own():
+    log = SlowLog(
+        [(a_log_row(n, status=504), 60) for n in range(30)]
+        + [(a_log_row(30.5 + n, deploymentId="dpl_b"), 1) for n in range(90)]
+    )
+    found = await follow(log, seconds=180)
+    assert counted([one for one in found if one.deployment == "dpl_a"]) == (30, 30)
+    assert counted([one for one in found if one.deployment == "dpl_b"]) == (90, 0)
+
+
+@pytest.mark.parametrize("after", [21, 25, 30])
+async def test_failures_that_are_logged_between_the_two_lists_refuse_nothing(after):
+    log = half_times_out(after=after, seconds=45, a_second=2)
+    log.read_takes = timedelta(seconds=1)
+    assert counted(await follow(log, seconds=120)) == (90, 45)
+
+
 # What is refused
 
 
-@pytest.mark.parametrize("field", ["requestId", "timestamp", "deploymentId", "statusCode"])
+@pytest.mark.parametrize("field", ["requestId", "timestamp", "statusCode"])
 async def test_a_row_without_a_field_that_we_rely_on_is_refused_and_the_field_named(field):
     row = a_log_row(1)
     del row[field]
@@ -285,7 +424,6 @@ async def test_a_row_without_a_field_that_we_rely_on_is_refused_and_the_field_na
         {"timestamp": 1795291800000},
         {"timestamp": "2026-11-21T20:10:31"},
         {"timestamp": "soon"},
-        {"deploymentId": None},
         {"deploymentId": 7},
         {"statusCode": "500"},
         {"statusCode": 500.0},

@@ -80,7 +80,7 @@ def test_lines_of_the_standard_library_look_the_same() -> None:
     assert [(line["event"], line["level"]) for line in log.lines] == [("broken: pipe", "warning")]
 
 
-@pytest.mark.parametrize("name", ["httpx", "httpcore", "hpack", "h2", "uvicorn.access"])
+@pytest.mark.parametrize("name", ["httpx", "httpcore", "hpack", "h2"])
 def test_chatty_libraries_are_silent_below_a_warning_even_when_debugging(name: str) -> None:
     log = Log(level="debug")
     logging.getLogger(name).info("HTTP Request: GET https://api.vercel.com/v9/projects?teamId=team_1")

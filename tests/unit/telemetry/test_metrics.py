@@ -53,7 +53,7 @@ def test_series_of_the_whole_daemon_are_nought_as_well() -> None:
     found = series(metrics)
     assert found[("lastgood_leader", ())] == 0
     assert found[("lastgood_store_failures_total", ())] == 0
-    assert found[("lastgood_notifications_total", (("outcome", "failed"),))] == 0
+    assert found[("lastgood_notifications_total", (("outcome", "failed"), ("severity", "page")))] == 0
     assert found[("lastgood_build_info", (("version", "1.2.3"),))] == 1
 
 

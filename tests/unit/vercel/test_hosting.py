@@ -151,6 +151,22 @@ async def test_the_newest_alias_job_is_told_as_it_is(status, kind):
     )
 
 
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ({"jobStatus": "queued", "type": "rollback"}, "rollback"),
+        ({"jobStatus": "succeeded", "type": "alias"}, "promote"),
+        ({"jobStatus": "failed", "type": "alias"}, "promote"),
+        ({"jobStatus": "", "type": ""}, "promote"),
+    ],
+)
+async def test_a_job_of_a_new_type_or_status_is_somebody_at_work_and_hides_nothing(told, kind):
+    found = await read(lastAliasRequest=an_alias_request(**told))
+    assert found.deployment.id == BAD
+    assert (found.alias_job.type, found.alias_job.status) == (AliasJobType(kind), AliasJobStatus.PENDING)
+    assert found.alias_job.status.is_running
+
+
 async def test_a_job_that_does_not_say_whence_is_told_so():
     assert (await read(lastAliasRequest=an_alias_request(fromDeploymentId=None))).alias_job.from_deployment is None
 
@@ -290,9 +306,18 @@ async def test_a_cursor_that_does_not_move_ends_the_reading(following):
     assert len(script.requests) == 2
 
 
-async def test_one_row_that_cannot_be_trusted_makes_the_whole_list_untrustworthy():
-    hosting, _ = a_hosting(*answers(a_page(a_row(GOOD), a_row(BAD, readyState="WAITING"))))
-    with pytest.raises(Unintelligible, match=r"deployments\.1\.readyState"):
+ODD_ROWS = [a_row(BAD, readyState="WAITING"), a_row(BAD, readySubstate="RETIRED"), a_row(BAD, id=None), {}, None]
+
+
+@pytest.mark.parametrize("odd", ODD_ROWS)
+async def test_a_row_that_we_do_not_understand_is_no_target_and_keeps_no_other_from_being_one(odd):
+    hosting, _ = a_hosting(*answers(a_page(odd, a_row(GOOD))))
+    assert [target.id for target in await hosting.list_targets(PROJECT)] == [GOOD]
+
+
+async def test_a_list_of_which_no_row_is_understood_is_refused_and_the_fields_named():
+    hosting, _ = a_hosting(*answers(a_page(*ODD_ROWS)))
+    with pytest.raises(Unintelligible, match=r"deployments\.0\.readyState"):
         await hosting.list_targets(PROJECT)
 
 
