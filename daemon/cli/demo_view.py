@@ -1,5 +1,6 @@
 """What the demo shows: a live picture on a terminal, plain lines elsewhere, and the story at the end."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -74,7 +75,7 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
         console.print(f"  {name} +{growth:g}", soft_wrap=True)
     console.print("\nWhere to look next", style="bold")
     console.print(f"  configuration, log and store of this run: {outcome.folder}", soft_wrap=True)
-    console.print(f"  lastgood status -c {outcome.folder / 'lastgood.yaml'}", soft_wrap=True)
+    console.print(f"  {sys.executable} -m daemon status -c {outcome.folder / 'lastgood.yaml'}", soft_wrap=True)
     console.print(
         "  config/lastgood.example.yaml: begin with posture observe on a project of your own\n", soft_wrap=True
     )
@@ -82,7 +83,7 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     if not outcome.is_good:
         verdict = "production was NOT both brought back and verified"
     seconds = f"{outcome.real_seconds:.0f} s of real time, clock factor {outcome.clock_factor:g}"
-    sent = f"rollback requests sent: {outcome.rollbacks_sent}"
+    sent = f"rollback requests by the emulator's own ledger: {outcome.rollbacks_sent}"
     console.print(
         f"{'OK' if outcome.is_good else 'FAILED'}: {verdict} ({sent}; {seconds})", style="bold", soft_wrap=True
     )

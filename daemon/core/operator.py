@@ -72,5 +72,6 @@ def _acknowledge(turn: Turn, event: OperatorRequested) -> None:
     if not taken:
         return turn.say(Reason.NONE, f"{event.by} asked to acknowledge, but nothing waits for it")
     _close(turn, taken, f"acknowledged by {event.by}")
-    turn.change(acknowledged=tuple(sorted({*turn.state.acknowledged, *(one.suspect.id for one in taken)})))
+    theirs = {deployment for one in taken for deployment in (one.suspect.id, one.serving)}
+    turn.change(acknowledged=tuple(sorted({*turn.state.acknowledged, *theirs})))
     return turn.say(Reason.NONE, f"{len(taken)} acknowledged by {event.by}")

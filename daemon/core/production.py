@@ -48,7 +48,7 @@ def note_production(turn: Turn, production: Production) -> None:
     origin = ActivationOrigin.OUR_ROLLBACK if mover else _foreign_origin(before, production, serving)
     at = _activation_at(turn, before, production, serving)
     activation = Activation(serving, at, origin, not_before=_not_before(before))
-    turn.change(activations=(*before.activations, activation)[-ACTIVATIONS_MAX:], acknowledged=())
+    turn.change(activations=(*before.activations, activation)[-ACTIVATIONS_MAX:])
     match origin:
         case ActivationOrigin.OUR_ROLLBACK:
             _remember_our_rollback(turn, mover)

@@ -58,12 +58,20 @@ def _open_when_breaching(turn: Turn) -> None:
         return turn.say(Reason.NONE, f"watching: {state.trouble or sentence}")
     attribution = attribute(state, watch.breach, window=turn.policy.attribution_window)
     if attribution.suspect.id in state.acknowledged:
-        return turn.say(Reason.ACKNOWLEDGED, f"breach of {attribution.suspect.id} is in a person's hands")
+        if serving.id in state.acknowledged:
+            return turn.say(Reason.ACKNOWLEDGED, f"breach of {attribution.suspect.id} is in a person's hands")
+        attribution = _left_to_a_person(attribution, serving)
     healthy_until = state.watch(attribution.suspect.id).healthy_until
     if any(_is_same_breach(one, attribution, healthy_until) for one in state.unacknowledged):
         sentence = f"breach of {attribution.suspect.id} is known to on-call and waits for an acknowledgement"
         return turn.say(Reason.UNACKNOWLEDGED, sentence)
     return _open(turn, attribution, serving)
+
+
+def _left_to_a_person(attribution: Attribution, serving: Deployment) -> Attribution:
+    """What a person took, or refused to roll back, is theirs: a release that does not end it is told, not acted on."""
+    objection = f"a person took the breach of {attribution.suspect.id}, and {serving.id} does not end it"
+    return replace(attribution, reason=Reason.ACKNOWLEDGED, objection=objection)
 
 
 def _is_same_breach(known: Incident, attribution: Attribution, healthy_until: datetime | None) -> bool:
@@ -212,7 +220,7 @@ def _rule_on_production(turn: Turn) -> Ruling:
 def _apply_ruling(turn: Turn, target: Deployment, ruling: Ruling) -> None:
     incident = turn.incident
     by_hand = f"by hand: vercel rollback {target.url}"
-    would = f"would roll {incident.suspect.id} back to {target.id}; {ruling.sentence}"
+    would = f"would roll {_what_serves(incident)} back to {target.id}; {ruling.sentence}; {incident.finding.sentence}"
     match ruling.strictness:
         case Strictness.ALLOW:
             _authorize(turn, target)
@@ -264,9 +272,16 @@ def _authorize(turn: Turn, target: Deployment) -> None:
         mitigation = Mitigation(action, decided=turn.moment, seen=turn.state.production)
     turn.change_incident(mitigation=mitigation)
     _warn_of_stuck_job(turn)
-    sentence = f"rolling {incident.suspect.id} back to {target.id}: {incident.finding.sentence}"
+    sentence = f"rolling {_what_serves(incident)} back to {target.id}: {incident.finding.sentence}"
     turn.move(Trigger.AUTHORIZED, reason=Reason.NONE, sentence=sentence)
     return turn.ask(Preflight())
+
+
+def _what_serves(incident: Incident) -> str:
+    """Return what a rollback replaces, and the suspect where that is another deployment."""
+    if incident.serving == incident.suspect.id:
+        return incident.serving
+    return f"{incident.serving} (errors began with {incident.suspect.id} and did not stop)"
 
 
 def _warn_of_stuck_job(turn: Turn) -> None:

@@ -103,9 +103,9 @@ class ProjectState:
     """The state of one project. At most one live incident; escalated ones wait in `unacknowledged`.
 
     `alias_job` is when the newest alias job was asked for. `samples_until` is the watermark of the newest reading (None
-    before the first). `acknowledged` holds suspects whose breach a person has taken, until it is over. `sends` counts
-    rollback requests by suspect and `rolled_back` holds the suspects whose rollback was observed: these two grow by one
-    an incident and are kept for ever.
+    before the first). `acknowledged` holds the deployments of breaches that a person has taken, until they are over.
+    `sends` counts rollback requests by suspect and `rolled_back` holds the suspects whose rollback was observed: these
+    two grow by one an incident and are kept for ever.
     """
 
     project: ProjectId

@@ -7,6 +7,7 @@ import structlog
 
 from daemon.core.event import (
     Event,
+    OperatorRequested,
     ReadFailed,
     RollbackAccepted,
     RollbackOutcomeUnknown,
@@ -37,6 +38,8 @@ def account(metrics: Metrics, before: ProjectState, after: ProjectState, events:
     project = after.project
     for event in events:
         _count_event(metrics, before, event)
+        if isinstance(event, OperatorRequested):
+            log.info("request.taken", project=project, verb=event.verb, by=event.by, summary=after.decision.sentence)
     for incident, transition in new_transitions(before, after):
         _count_transition(metrics, project, incident, transition)
     live = after.incident

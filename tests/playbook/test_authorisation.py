@@ -234,3 +234,15 @@ def test_an_approval_that_comes_after_it_expired_leads_to_a_new_decision_that_as
     play.operator(OperatorVerb.APPROVE).expect().expect_state(State.CLOSED)
     play.minutes(BAD, 0.3).targets_listed().expect(page(State.AWAITING_APPROVAL))
     play.operator(OperatorVerb.APPROVE).targets_listed().expect(notice(State.MITIGATING), Preflight())
+
+
+def test_I_31_what_a_person_rejected_and_took_is_not_rolled_back_when_their_fix_does_not_help() -> None:
+    play = an_awaiting_playbook().operator(OperatorVerb.REJECT).operator(OperatorVerb.ACKNOWLEDGE)
+    play.policy = a_policy(Posture.AUTOMATIC)
+    play.serves(FIX).production().minutes(FIX, 0.3, 2)
+    play.expect_state(State.ESCALATED, Reason.ACKNOWLEDGED)
+    assert "a person took the breach of dpl_bad, and dpl_fix does not end it" in play.ending
+    play.minutes(FIX, 0.3, 5).operator(OperatorVerb.ACKNOWLEDGE).minutes(FIX, 0.3, 5)
+    assert play.state.decision.reason is Reason.ACKNOWLEDGED
+    assert len(play.pages) == 3  # the approval, the rejection, the fix that did not help
+    assert play.count(RollBack) == 0
