@@ -54,8 +54,10 @@ class Scraped:
     prometheus_url: str
 
     async def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return the instant vector that Prometheus answers."""
+        """Return the instant vector that Prometheus answers; empty while it is still loading its storage (503)."""
         answer = await self.http.get(f"{self.prometheus_url}/api/v1/query", params={"query": expression})
+        if answer.status_code == 503:
+            return []
         assert answer.status_code == 200, answer.text
         result: list[dict[str, Any]] = answer.json()["data"]["result"]
         return result
