@@ -73,7 +73,7 @@ def test_I_39_the_demos_log_tells_the_story_without_a_token(outcome: dict[str, A
 def test_a_scenario_without_a_way_back_fails_sends_nothing_and_says_where_to_look(tmp_path: Path) -> None:
     demo = run_demo(tmp_path, "--scenario", "no-target")
     assert (demo.returncode, demo.stderr) == (1, "")
-    for words in ("posture automatic", "clock factor 20", "escalated", "Metrics that moved", "lastgood status -c"):
+    for words in ("posture automatic", "clock factor 20", "escalated", "Metrics that moved", "-m daemon status -c"):
         assert words in demo.stdout
     assert "FAILED" in demo.stdout
     assert "rollback requests sent: 0" in demo.stdout
