@@ -76,7 +76,7 @@ def test_a_scenario_without_a_way_back_fails_sends_nothing_and_says_where_to_loo
     for words in ("posture automatic", "clock factor 20", "escalated", "Metrics that moved", "-m daemon status -c"):
         assert words in demo.stdout
     assert "FAILED" in demo.stdout
-    assert "rollback requests sent: 0" in demo.stdout
+    assert "rollback requests by the emulator's own ledger: 0" in demo.stdout
 
 
 def test_an_unknown_scenario_is_one_line_that_names_those_that_exist(tmp_path: Path) -> None:
