@@ -55,8 +55,8 @@ format: $(VENV)/.dev ## format the code and mend what the linter can
 
 setup: $(VENV)/.dev ## set up everything for development in $(VENV)
 
-conformance-setup: ## install the real Vercel CLI outside the tree, for tests/conformance (needs node >= 20 and npm)
-	@.ci/install-vercel-cli
+conformance-setup: ## install both Vercel CLIs and the SDK outside the tree, for tests/conformance (needs node >= 20 and npm)
+	@.ci/install-vercel-clients
 
 lock: ## resolve both locks again (UPGRADE=--upgrade takes newer releases)
 	@PYTHON=$(PYTHON) .ci/lock $(UPGRADE)

@@ -7,12 +7,13 @@ from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from daemon.emulator import sites
+from daemon.emulator import sites, unknown_answers
 from daemon.emulator.call import JSON_CONTENT_TYPE, Answer, Call, Route
 from daemon.emulator.control import Control
+from daemon.emulator.deliveries import Deliveries
 from daemon.emulator.errors import ApiError, ConnectionReset, forbidden, not_found
 from daemon.emulator.fault_specs import (
     ContentTypeFault,
@@ -24,14 +25,15 @@ from daemon.emulator.fault_specs import (
     When,
 )
 from daemon.emulator.faults import Strikes
-from daemon.emulator.ledger import MUTATING, READ, LedgerEntry
+from daemon.emulator.ledger import BODY_KEPT_CHARACTERS, MUTATING, READ, LedgerEntry
 from daemon.emulator.limits import RateLimiter
 from daemon.emulator.model import Token
 from daemon.emulator.routes import API_ROUTES
+from daemon.emulator.streams import HeldResponse
 from daemon.emulator.world import World
 
 CONTROL_PREFIX = "/__control/"
-BODY_MAX_BYTES = 1_000_000
+BODY_MAX_BYTES = 10_000_000
 
 _CODES = {
     400: "bad_request",
@@ -75,7 +77,8 @@ class EmulatorApp:
         self.world = world
         self._reset_connection = reset_connection
         self._reset_error = reset_error
-        self._control = Control(world)
+        self.deliveries = Deliveries(world)
+        self._control = Control(world, self.deliveries)
         self._limiter = RateLimiter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +95,7 @@ class EmulatorApp:
             response = _response(self._control.answer(request.method, request.url.path, request.query_params, body))
             await response(scope, receive, send)
         elif sites.is_site(self.world, host):
-            site = sites.answer(self.world, host, request.method, request.url.path)
+            site = sites.answer(self.world, host, request)
             await site(scope, receive, send)
         else:
             await self._serve_api(request, body, scope, receive, send)
@@ -108,7 +111,7 @@ class EmulatorApp:
             entry.status = "reset-before"
             await self._reset(scope, receive)
             return
-        answer = self._answer(request, body, matched, token, strikes)
+        answer = await self._answer(request, body, matched, token, strikes)
         entry.applied = answer.applied
         await self._reach(When.AFTER_APPLY, entry, strikes)
         if self._resets(strikes, When.AFTER_APPLY):
@@ -119,6 +122,7 @@ class EmulatorApp:
         entry.status = answer.status
         limit = self.world.knobs.rate_limit_per_minute
         limit_headers = self._limiter.headers(entry.token or "", self.world.now_ms, refuses_above=limit)
+        limit_headers = limit_headers if self.world.knobs.rate_limit_headers else {}
         await _response(answer, limit_headers)(scope, receive, send)
         await self._reach(When.AFTER_ANSWER, entry, strikes)
 
@@ -131,7 +135,7 @@ class EmulatorApp:
                 method=request.method,
                 path=request.url.path,
                 query=request.url.query,
-                body=body.decode("utf-8", "replace"),
+                body=body[: 4 * BODY_KEPT_CHARACTERS].decode("utf-8", "replace"),
                 token=None if token is None else token.name,
                 route=matched.group.value,
                 kind=MUTATING if is_mutating else READ,
@@ -159,7 +163,7 @@ class EmulatorApp:
                 await self.world.clock.sleep(slow.delay / 1000)
         self.world.advance()
 
-    def _answer(
+    async def _answer(
         self, request: Request, body: bytes, matched: _Matched, token: Token | None, strikes: Strikes
     ) -> Answer:
         if strikes.first(HtmlFault) is not None:
@@ -170,11 +174,11 @@ class EmulatorApp:
         try:
             limit = self.world.knobs.rate_limit_per_minute
             self._limiter.count(token.name if token else "", self.world.now_ms, refuses_above=limit)
-            return self._applied(request, body, matched, token, strikes)
+            return await self._applied(request, body, matched, token, strikes)
         except ApiError as refusal:
             return Answer(refusal.status, refusal.envelope(), headers=_retry_after(refusal.extra))
 
-    def _applied(
+    async def _applied(
         self, request: Request, body: bytes, matched: _Matched, token: Token | None, strikes: Strikes
     ) -> Answer:
         if token is None:
@@ -183,8 +187,21 @@ class EmulatorApp:
             raise not_found(f"The requested route {request.method} {request.url.path} is not emulated.")
         if matched.route.is_mutating and token.read_only:
             raise forbidden()
-        call = Call(self.world, token, QueryParams(request.url.query), matched.path, _parsed(body), strikes)
-        return matched.route.handler(call)
+        unknown_answers.refuse(self.world.knobs, token, matched.route, request.url.path)
+        query = QueryParams(request.url.query)
+        call = Call(
+            self.world,
+            token,
+            query,
+            matched.path,
+            _parsed(body),
+            strikes,
+            request.headers,
+            body,
+            deliveries=self.deliveries,
+        )
+        answer = matched.route.handler(call)
+        return answer if isinstance(answer, Answer) else await answer
 
     def _token(self, request: Request) -> Token | None:
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
@@ -258,6 +275,9 @@ def _disturbed(answer: Answer, strikes: Strikes) -> Answer:
 
 def _response(answer: Answer, headers: dict[str, str] | None = None) -> Response:
     merged = {**(headers or {}), **answer.headers}
+    if answer.stream is not None:
+        kind = HeldResponse if answer.holds_headers else StreamingResponse
+        return kind(answer.stream, answer.status, merged, media_type=answer.content_type)
     if answer.body is None:
         return Response(status_code=answer.status, headers=merged)
     text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)

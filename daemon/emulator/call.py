@@ -1,12 +1,13 @@
 """One API request on its way through the emulator, its answer, and what a route is."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.datastructures import QueryParams
 
+from daemon.emulator.deliveries import Deliveries
 from daemon.emulator.errors import ApiError, bad_request, forbidden, not_found
 from daemon.emulator.fault_specs import RouteGroup
 from daemon.emulator.faults import Strikes
@@ -26,6 +27,10 @@ class Answer:
     """What the request changed, in words for the ledger; None when it changed nothing."""
     content_type: str | None = JSON_CONTENT_TYPE
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: AsyncIterator[str] | None = None
+    """What is sent piece by piece in place of ``body``; None for an answer in one piece."""
+    holds_headers: bool = False
+    """Send not even the headers of a ``stream`` before its first piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +43,47 @@ class Call:
     path: Mapping[str, str]
     body: Any
     strikes: Strikes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    raw_body: bytes = b""
+    deliveries: Deliveries = field(kw_only=True)
 
     def scoped_team(self) -> Team:
         """Return the team that ``teamId`` or ``slug`` names, else the default team; a foreign one is a 403."""
         wanted = self.query.get("teamId") or self.query.get("slug")
         if not wanted:
             if self.world.knobs.missing_team_id == "default-team":
-                return self.world.team
+                return self.team_named(self.world.team.id)
             raise not_found("Project not found.")
         return self.team_named(wanted)
 
     def team_named(self, id_or_slug: str) -> Team:
         """Return a team by id or slug; one that the token cannot reach is a 403."""
-        for team in self.world.teams.values():
+        for team in self.teams():
             if id_or_slug in (team.id, team.slug):
                 return team
         raise forbidden(f'Not authorized: Trying to access resource under scope "{id_or_slug}".')
 
+    def teams(self) -> list[Team]:
+        """Return the teams that the token reaches. Source: Vercel docs, "Access Tokens", scope."""
+        only = self.token.team
+        return [team for team in self.world.teams.values() if only in (None, team.slug)]
+
     def scoped_project(self) -> Project:
         """Return the project that the path names, within the team and the token's limits; else a 404."""
-        self.scoped_team()
-        return self.reachable_project(self.path["project"])
+        return self.reachable_project(self.path["project"], self.scoped_team())
 
-    def reachable_project(self, id_or_name: str) -> Project:
-        """Return a project by id or name if the token may see it; else a 404."""
+    def reachable_project(self, id_or_name: str, team: Team) -> Project:
+        """Return a project of *team* by id or name if the token may see it; else a 404."""
         project = self.world.project(id_or_name)
-        if not self.can_reach(project):
+        if not self.can_reach(project, team):
             raise not_found("Project not found.")
         return project
 
-    def can_reach(self, project: Project) -> bool:
-        """Tell whether the token may see *project*."""
+    def can_reach(self, project: Project, team: Team) -> bool:
+        """Tell whether *project* is one of *team* and the token may see it."""
         allowed = self.token.projects
-        return allowed is None or project.id in allowed or project.name in allowed
+        is_allowed = allowed is None or project.id in allowed or project.name in allowed
+        return is_allowed and project.team_id == team.id
 
     def json_object(self) -> dict[str, Any]:
         """Return the body as a JSON object; anything else is a 400."""
@@ -88,7 +101,8 @@ class Call:
         return int(text)
 
 
-Handler = Callable[[Call], Answer]
+Handler = Callable[[Call], Answer | Awaitable[Answer]]
+"""Answers a call; one that has to send something first is a coroutine."""
 
 
 @dataclass(frozen=True, slots=True)

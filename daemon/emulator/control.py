@@ -11,9 +11,11 @@ from starlette.datastructures import QueryParams
 from daemon.emulator import truth
 from daemon.emulator.call import Answer
 from daemon.emulator.clock import ManualClock
+from daemon.emulator.deliveries import Deliveries
 from daemon.emulator.errors import ApiError, bad_request, conflict, not_found
 from daemon.emulator.fault_specs import Fault, JobOutcome
-from daemon.emulator.scenario import DeploySpec, FailuresSpec, MoveSpec, OutageSpec, ProjectRef
+from daemon.emulator.labels import labels
+from daemon.emulator.scenario import DeploySpec, FailuresSpec, MoveSpec, OutageSpec, ProjectRef, VariableChange
 from daemon.emulator.world import World
 
 _FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
@@ -43,14 +45,16 @@ Writer = Callable[[Any], Any]
 class Control:
     """Answers ``/__control/...``. Every answer is JSON; a refusal has the API's error envelope."""
 
-    def __init__(self, world: World) -> None:
-        """Control *world*."""
+    def __init__(self, world: World, deliveries: Deliveries) -> None:
+        """Control *world*; *deliveries* is what it sends by itself."""
         self._world = world
         self._readers: Mapping[str, Reader] = {
             "health": lambda _query: {"status": "ok", "scenario": world.scenario.name, "nowMs": world.now_ms},
             "world": lambda _query: truth.world(world),
             "ledger": self._ledger,
             "counts": self._counts,
+            "labels": self._labels,
+            "deliveries": lambda _query: deliveries.as_json(),
             "faults": lambda _query: [_fault(item) for item in world.faults.listed()],
         }
         self._writers: Mapping[str, Writer] = {
@@ -62,6 +66,7 @@ class Control:
             "end-outage": self._end_outage,
             "failures": self._set_failures,
             "finish-job": self._finish_job,
+            "env": self._write_variable,
             "knobs": self._set_knobs,
             "clock": self._advance,
         }
@@ -95,13 +100,17 @@ class Control:
         to_ms = int(query.get("to", str(self._world.now_ms)))
         return truth.counts(self._world, project, from_ms=from_ms, to_ms=to_ms)
 
+    def _labels(self, query: QueryParams) -> Any:
+        wanted = query.get("project")
+        return labels(self._world, None if wanted is None else self._world.project(wanted))
+
     def _deploy(self, body: Any) -> Any:
         return truth.deployment(self._world, self._world.deploy(DeploySpec.model_validate(body)))
 
     def _promote(self, body: Any) -> Any:
         move = MoveSpec.model_validate(body)
-        job = self._world.request_promote(self._world.project(move.project), move.deployment, by=move.by)
-        return asdict(job)
+        begun = self._world.request_promote(self._world.project(move.project), move.deployment, by=move.by)
+        return asdict(begun)
 
     def _roll_back(self, body: Any) -> Any:
         move = MoveSpec.model_validate(body)
@@ -123,6 +132,9 @@ class Control:
         deployment = self._world.deployment(spec.project, spec.deployment)
         self._world.set_failures(deployment, spec.failures)
         return truth.deployment(self._world, deployment)
+
+    def _write_variable(self, body: Any) -> Any:
+        return asdict(self._world.write_variable(VariableChange.model_validate(body)))
 
     def _finish_job(self, body: Any) -> Any:
         spec = _JobSpec.model_validate(body)

@@ -35,6 +35,8 @@ class Request:
     source: str
     message: str | None
     duration_ms: int
+    more_lines: tuple[tuple[str, str], ...] = ()
+    """What was logged besides ``message``: level and text of each line."""
 
 
 class Counts:

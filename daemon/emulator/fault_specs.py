@@ -21,8 +21,17 @@ class RouteGroup(StrEnum):
     ROLLBACK = "rollback"
     PROMOTE = "promote"
     ALIASES = "aliases"
+    BUILDS = "builds"
+    EVENTS = "events"
+    SETTINGS = "settings"
+    RECORDS = "records"
+    RUNTIME_LOGS = "runtime_logs"
+    ALERTS = "alerts"
     OBSERVABILITY = "observability"
     REQUEST_LOGS = "request_logs"
+    ROLLING_RELEASE = "rolling_release"
+    DRAINS = "drains"
+    WEBHOOKS = "webhooks"
     SITE = "site"
     UNKNOWN = "unknown"
 
@@ -36,6 +45,14 @@ class JobOutcome(StrEnum):
     PARTIAL = "partial"
     STUCK = "stuck"
     STUCK_PENDING = "stuck-pending"
+
+
+class BuildOutcome(StrEnum):
+    """How a build ends that a client asked for."""
+
+    READY = "READY"
+    ERROR = "ERROR"
+    CANCELED = "CANCELED"
 
 
 _MOVES = frozenset({RouteGroup.ROLLBACK, RouteGroup.PROMOTE})
@@ -131,10 +148,22 @@ class JobFault(FaultSpec):
     """None keeps the scenario's own duration."""
 
 
+class BuildFault(FaultSpec):
+    """Let the builds that clients ask for end otherwise, or take another time."""
+
+    concerns = frozenset({RouteGroup.BUILDS})
+    kind: Literal["build"] = "build"
+    outcome: BuildOutcome = BuildOutcome.READY
+    duration: DurationMs | None = None
+    """None keeps the scenario's own duration."""
+    error: str | None = None
+    """What the log of a build that ends in ERROR says; None leaves it to the framework."""
+
+
 class IngestLagFault(FaultSpec):
     """Hide the newest seconds of counts and log rows."""
 
-    concerns = _COUNTS | {RouteGroup.REQUEST_LOGS}
+    concerns = _COUNTS | {RouteGroup.REQUEST_LOGS, RouteGroup.RECORDS}
     kind: Literal["ingest-lag"] = "ingest-lag"
     seconds: float = Field(ge=0)
 
@@ -149,11 +178,28 @@ class ShiftedWindowFault(FaultSpec):
 
 
 class TruncateFault(FaultSpec):
-    """Keep only the largest ``groups`` of an observability answer."""
+    """Keep only the largest ``groups`` of an observability answer; where the limit is echoed, this one is."""
 
     concerns = _COUNTS
     kind: Literal["truncate"] = "truncate"
     groups: int = Field(ge=0)
+
+
+class PageFault(FaultSpec):
+    """Answer at most ``rows`` of a page, fewer than were asked for, with what it takes to go on."""
+
+    concerns = frozenset({RouteGroup.DEPLOYMENTS, RouteGroup.REQUEST_LOGS, RouteGroup.RECORDS})
+    kind: Literal["page"] = "page"
+    rows: int = Field(ge=1)
+
+
+class TailLimitFault(FaultSpec):
+    """End a live tail of the runtime logs after ``lines``, with the line that says so."""
+
+    concerns = frozenset({RouteGroup.RUNTIME_LOGS})
+    kind: Literal["tail-limit"] = "tail-limit"
+    lines: int = Field(ge=0)
+    message: str = "limit reached"
 
 
 class NotifyFault(FaultSpec):
@@ -174,9 +220,12 @@ Fault = Annotated[
     | ContentTypeFault
     | StaleAliasRequestFault
     | JobFault
+    | BuildFault
+    | PageFault
     | IngestLagFault
     | ShiftedWindowFault
     | TruncateFault
+    | TailLimitFault
     | NotifyFault,
     Field(discriminator="kind"),
 ]

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from daemon.emulator.scenario import FailureSpec, Plan, ProjectSpec
+from daemon.emulator.scenario import BuildLogSpec, FailureSpec, Plan, ProjectSpec
+from daemon.emulator.splits import Split
 
 Milliseconds = int
 
@@ -20,6 +21,9 @@ class ReadyState(StrEnum):
     CANCELED = "CANCELED"
 
 
+UNFINISHED = frozenset({ReadyState.QUEUED, ReadyState.BUILDING})
+
+
 class ReadySubstate(StrEnum):
     """Whether a production build has seen production traffic. Source: Vercel OpenAPI, deployment.readySubstate."""
 
@@ -29,11 +33,12 @@ class ReadySubstate(StrEnum):
 
 
 class JobKind(StrEnum):
-    """What moves the production domains. ``auto-assign`` is ours: Vercel records no alias request for it."""
+    """What moves the production domains. The last two are ours: Vercel records no alias request for them."""
 
     ROLLBACK = "rollback"
     PROMOTE = "promote"
     AUTO_ASSIGN = "auto-assign"
+    ROLLING_RELEASE = "rolling-release"
 
 
 class JobStatus(StrEnum):
@@ -82,12 +87,13 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A bearer token. ``projects`` None means every project of the team; else it is a project-scoped token."""
+    """A bearer token: personal (both None), of one team (``team`` is its slug), or of some ``projects``."""
 
     value: str
     name: str
     read_only: bool
     projects: frozenset[str] | None
+    team: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +155,24 @@ class Deployment:
     failures: list[Failure] = field(default_factory=list)
     meta: dict[str, str] = field(default_factory=dict)
     auto_assign: bool = True
+    planned_build_ms: Milliseconds = 0
+    planned_end: ReadyState = ReadyState.READY
+    """How its build ends unless somebody cancels it; its log leads up to that."""
+    building_at_ms: Milliseconds | None = None
+    """When its build left the queue; None while it waits there."""
+    ended_at_ms: Milliseconds | None = None
+    """When its build was over, however it ended; None while it is at work."""
+    deleted_at_ms: Milliseconds | None = None
+    """When somebody or the retention deleted it; None while it exists."""
+    log: BuildLogSpec = field(default_factory=BuildLogSpec)
+    files: dict[str, str] = field(default_factory=dict)
+    """The uploaded files by path, as the SHA-1 of their content; empty for a build from git."""
 
     @property
     def is_rollback_candidate(self) -> bool:
         """Tell what ``isRollbackCandidate`` says; it is true of the deployment that serves now as well."""
-        return self.is_production and self.ready_state is ReadyState.READY and self.substate is ReadySubstate.PROMOTED
+        is_promoted = self.ready_state is ReadyState.READY and self.substate is ReadySubstate.PROMOTED
+        return self.is_production and is_promoted and self.deleted_at_ms is None
 
 
 @dataclass(slots=True)
@@ -171,6 +190,8 @@ class AliasJob:
     status: JobStatus = JobStatus.PENDING
     aliases: dict[str, AliasStatus] = field(default_factory=dict)
     finished_at_ms: Milliseconds | None = None
+    rolling_release_id: str | None = None
+    """The rolling release that the job aborts; None when there was none."""
 
     @property
     def is_running(self) -> bool:
@@ -184,6 +205,27 @@ class RollbackDescription:
 
     text: str
     created_at_ms: Milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable. Its value is none of the emulator's business."""
+
+    id: str
+    key: str
+    kind: str
+    targets: tuple[str, ...]
+    created_at_ms: Milliseconds
+    updated_at_ms: Milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class BypassSecret:
+    """What opens protected sites to a program."""
+
+    secret: str
+    created_at_ms: Milliseconds
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +254,30 @@ class Project:
     assignments: list[Assignment] = field(default_factory=list)
     outages: list[Failure] = field(default_factory=list)
     description: RollbackDescription | None = None
+    splits: list[Split] = field(default_factory=list)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    bypasses: dict[str, BypassSecret] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        """Make sure that the past is there; that of an ordinary project always is."""
 
     def assigned(self, at_ms: Milliseconds) -> Mapping[str, str]:
         """Return the deployment id of every assigned production domain at *at_ms*; empty before the first one."""
         index = bisect.bisect_right(self.assignments, at_ms, key=lambda assignment: assignment.at_ms)
         return self.assignments[index - 1].by_domain if index else {}
 
+    def split_at(self, at_ms: Milliseconds) -> Split:
+        """Return how visitors are shared with a canary at *at_ms*; a split without a canary before the first one."""
+        index = bisect.bisect_right(self.splits, at_ms, key=lambda split: split.at_ms)
+        return self.splits[index - 1] if index else Split(0, None)
+
     def assign(self, at_ms: Milliseconds, by_domain: Mapping[str, str]) -> None:
         """Point the domains named in *by_domain* to other deployments from *at_ms* on."""
         merged = {**(self.assignments[-1].by_domain if self.assignments else {}), **by_domain}
         self.assignments.append(Assignment(at_ms, merged))
+
+    def unassign(self, at_ms: Milliseconds, deployment_id: str) -> None:
+        """Leave every domain that points to *deployment_id* without a deployment from *at_ms* on."""
+        now = self.assignments[-1].by_domain if self.assignments else {}
+        kept = {domain: item for domain, item in now.items() if item != deployment_id}
+        self.assignments.append(Assignment(at_ms, kept))

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from daemon.emulator.durations import DurationMs
 from daemon.emulator.fault_specs import Fault
+from daemon.emulator.fleet_specs import FleetSpec
+from daemon.emulator.knobs import Knobs
+from daemon.emulator.shapes import TrafficShape
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._-]+$")]
@@ -52,12 +55,17 @@ class UserSpec(_Strict):
 
 
 class TokenSpec(_Strict):
-    """A bearer token. ``projects`` makes it project-scoped: no user, no observability, other projects are not found."""
+    """A bearer token: personal, of one ``team``, or project-scoped.
+
+    ``projects`` makes it project-scoped: no user, no observability, other projects are not found.
+    """
 
     value: str = Field(min_length=1)
     name: str = Field(min_length=1)
     read_only: bool = False
     projects: tuple[str, ...] | None = None
+    team: Name | None = None
+    """Slug of the only team that it reaches; None means every team."""
 
 
 class FailureSpec(_Strict):
@@ -84,6 +92,15 @@ class CommitSpec(_Strict):
     sha: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
 
 
+class BuildLogSpec(_Strict):
+    """What a build says besides what its framework's builds always say."""
+
+    warnings: tuple[str, ...] = ()
+    missing_env: tuple[Name, ...] = ()
+    error: str | None = None
+    """Why a build that ends in ERROR failed; None leaves it to the framework."""
+
+
 class DeploymentSpec(_Strict):
     """One build; ``name`` is how the scenario and the control endpoint speak of it (the API id is derived)."""
 
@@ -91,6 +108,8 @@ class DeploymentSpec(_Strict):
     id: str | None = Field(default=None, pattern=r"^dpl_\w+$")
     url: str | None = None
     target: Literal["production", "preview"] = "production"
+    queue_ms: DurationMs = Field(default=0, alias="queue")
+    """How long it waits before its build begins."""
     build_ms: DurationMs = Field(default=10_000, alias="build")
     ends: ReadyStateSpec = ReadyStateSpec.READY
     source: Literal["git", "cli", "redeploy", "import"] = "git"
@@ -99,6 +118,7 @@ class DeploymentSpec(_Strict):
     meta: dict[str, str] = Field(default_factory=dict)
     auto_assign: bool = True
     """False is a ``--skip-domain`` build: it stays staged."""
+    log: BuildLogSpec = BuildLogSpec()
 
 
 class PastDeploymentSpec(DeploymentSpec):
@@ -138,6 +158,8 @@ class TrafficSpec(_Strict):
     """Who visits the site. Requests per second are the mean of a Poisson process."""
 
     requests_per_second: float = Field(default=10.0, ge=0, le=10_000)
+    shape: TrafficShape = "flat"
+    """How the mean changes with time; ``minutely`` is one request a minute, whatever the mean."""
     routes: tuple[RouteSpec, ...] = Field(default=_ROUTES, min_length=1)
     baseline_error_ratio: Ratio = 0.001
     baseline_status: int = Field(default=500, ge=500, le=599)
@@ -147,10 +169,46 @@ class TrafficSpec(_Strict):
     """What fails on every deployment, counted from the start of the emulator; ``after`` 0 means since ever."""
 
 
+class VariableSpec(_Strict):
+    """An environment variable: its name and when it was written, never its value."""
+
+    key: Name
+    type: Literal["encrypted", "plain", "sensitive", "secret", "system"] = "encrypted"
+    target: tuple[Literal["production", "preview", "development"], ...] = ("production", "preview", "development")
+    age_ms: DurationMs = Field(default=864_000_000, alias="age")
+    """How long before the start it was created."""
+    updated_ms: DurationMs | None = Field(default=None, alias="updated")
+    """How long before the start it was written last; None means never after its creation."""
+
+
+class VariableChange(_Strict):
+    """Somebody writes an environment variable, which a build from before does not know."""
+
+    project: str
+    key: Name
+    target: tuple[Literal["production", "preview", "development"], ...] | None = None
+    """None keeps what it was, or means all three for a new one."""
+
+
+class ExpirationSpec(_Strict):
+    """How long deployments are kept, by kind, and how many of the newest production ones are kept whatever their age.
+
+    Source: Vercel docs, Deployment Retention; the kinds are those of the OpenAPI's ``deploymentExpiration``.
+    """
+
+    production_ms: DurationMs = Field(default=31_536_000_000, alias="production")
+    preview_ms: DurationMs = Field(default=15_552_000_000, alias="preview")
+    errored_ms: DurationMs = Field(default=7_776_000_000, alias="errored")
+    canceled_ms: DurationMs = Field(default=2_592_000_000, alias="canceled")
+    keep: int = Field(default=10, ge=0, le=100)
+
+
 class ProjectSpec(_Strict):
     """One project and how it came to be what it is at the start."""
 
     name: Name
+    team: Name | None = None
+    """Slug of its team; None means the first one."""
     id: str | None = Field(default=None, pattern=r"^prj_\w+$")
     domains: tuple[str, ...] = ()
     framework: str = "nextjs"
@@ -160,6 +218,14 @@ class ProjectSpec(_Strict):
     """Name of the deployment that serves at the start; None means the newest one that ended READY and is not staged."""
     deployments: tuple[PastDeploymentSpec, ...] = ()
     traffic: TrafficSpec = TrafficSpec()
+    env: tuple[VariableSpec, ...] = ()
+    expiration: ExpirationSpec = ExpirationSpec()
+    protection: Literal["none", "standard", "all"] = "none"
+    """Who must log in: nobody, visitors of everything but production domains, everybody."""
+    bypass_secrets: tuple[str, ...] = ()
+    """Secrets of the protection bypass that exist since long."""
+    priority: bool = False
+    """A Priority project has records of CDN requests without Observability Plus. Source: Vercel CLI 64.0.2, logs."""
 
 
 class DeploySpec(DeploymentSpec):
@@ -207,6 +273,7 @@ class Happening(_Strict):
     outage: OutageSpec | None = None
     end_outage: ProjectRef | None = None
     failures: FailuresSpec | None = None
+    variable: VariableChange | None = None
     fault: Fault | None = None
     clear_fault: str | None = None
 
@@ -216,26 +283,6 @@ class Happening(_Strict):
         if len(said) != 1:
             raise ValueError(f"a happening needs exactly one of deploy, promote, rollback, ...; this one has {said}")
         return self
-
-
-class Knobs(_Strict):
-    """Answers for what nobody outside Vercel knows; the defaults are the safer reading."""
-
-    rollback_to_current: Literal[409, 422] = 409
-    rollback_to_unpromoted: Literal[409, 422] = 422
-    promote_older: Literal["accept", "409", "422"] = "accept"
-    """Promote of a deployment that served before and does not now."""
-    pinned_reads_auto_assign_false: bool = True
-    """Whether ``autoAssignCustomDomains`` reads false while the project is rolled back."""
-    promote_sets_auto_assign: bool = True
-    alias_rows: Literal["nested", "string"] = "nested"
-    alias_request: Literal["with-flag", "always"] = "with-flag"
-    """Whether ``lastAliasRequest`` needs ``rollbackInfo=true``."""
-    missing_team_id: Literal["default-team", "not-found"] = "default-team"
-    rate_limit_per_minute: int | None = Field(default=None, ge=1)
-    """None only reports a limit and never refuses."""
-    partial_job_moves_production: bool = False
-    """Whether ``targets.production`` is the target after a job that moved only some domains."""
 
 
 class JobsSpec(_Strict):
@@ -251,6 +298,13 @@ class JobsSpec(_Strict):
                 f"jobs.duration ({self.duration_ms} ms) is shorter than jobs.pending ({self.pending_ms} ms)"
             )
         return self
+
+
+class BuildsSpec(_Strict):
+    """How long the builds take that clients ask for, and how the next ones end."""
+
+    queue_ms: DurationMs = Field(default=500, alias="queue")
+    duration_ms: DurationMs = Field(default=2_000, alias="duration")
 
 
 class LagSpec(_Strict):
@@ -271,27 +325,47 @@ class Scenario(_Strict):
     """How much traffic there was before the start."""
     rows_kept: int = Field(default=20_000, ge=100, le=1_000_000)
     team: TeamSpec = TeamSpec()
+    teams: tuple[TeamSpec, ...] = ()
+    """Further teams of the same account; ``team`` is the default one."""
     user: UserSpec = UserSpec()
     tokens: tuple[TokenSpec, ...] = (
         TokenSpec(value="tok_emulator_read", name="reader", read_only=True),
         TokenSpec(value="tok_emulator_act", name="actor"),
     )
-    knobs: Knobs = Knobs()
+    knobs: Knobs = Field(default_factory=Knobs)
     jobs: JobsSpec = JobsSpec()
+    builds: BuildsSpec = BuildsSpec()
     lag: LagSpec = LagSpec()
-    projects: tuple[ProjectSpec, ...] = Field(min_length=1)
+    projects: tuple[ProjectSpec, ...] = ()
+    fleet: FleetSpec | None = None
+    """Projects that are generated; None means those of ``projects`` only."""
     happenings: tuple[Happening, ...] = ()
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
+        if not self.projects and self.fleet is None:
+            raise ValueError("projects: a scenario needs at least one project, or a fleet")
         projects = {project.name: {past.name for past in project.deployments} for project in self.projects}
         if len(projects) != len(self.projects):
             raise ValueError("two projects have the same name")
+        _check_teams(self)
         for project in self.projects:
             _check_history(project)
         for happening in sorted(self.happenings, key=lambda item: item.at_ms):
             _check_names(happening, projects)
         return self
+
+
+def _check_teams(scenario: Scenario) -> None:
+    slugs = [team.slug for team in (scenario.team, *scenario.teams)]
+    if len(set(slugs)) != len(slugs):
+        raise ValueError("two teams have the same slug")
+    named = [(item.name, item.team) for item in scenario.projects] + [
+        (item.name, item.team) for item in scenario.tokens
+    ]
+    for name, team in named:
+        if team is not None and team not in slugs:
+            raise ValueError(f"{name!r}: there is no team {team!r}, only {slugs}")
 
 
 def _check_history(project: ProjectSpec) -> None:
@@ -303,7 +377,7 @@ def _check_history(project: ProjectSpec) -> None:
 
 
 def _check_names(happening: Happening, projects: dict[str, set[str]]) -> None:
-    for kind in ("deploy", "promote", "rollback", "outage", "end_outage", "failures"):
+    for kind in ("deploy", "promote", "rollback", "outage", "end_outage", "failures", "variable"):
         detail = getattr(happening, kind)
         if detail is None:
             continue

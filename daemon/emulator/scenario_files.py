@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from daemon.emulator.fleet import team_specs
+from daemon.emulator.fleet_specs import FleetSpec
 from daemon.emulator.scenario import Scenario
 
 Parameter = float | int | str
@@ -59,19 +61,58 @@ def load_scenario(source: str | Path, parameters: Mapping[str, Parameter] | None
 
 def parse_scenario(text: str, origin: str = "scenario", parameters: Mapping[str, Parameter] | None = None) -> Scenario:
     """Return the scenario that the YAML *text* holds; *origin* begins every error message."""
-    try:
-        data = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
-    except yaml.YAMLError as error:
-        raise ScenarioError(f"{origin}: not valid YAML: {error}") from error
-    except ScenarioError as error:
-        raise ScenarioError(f"{origin}: {error}") from error
-    if not isinstance(data, dict):
+    data = _mapping(text, origin)
+    if data is None:
         raise ScenarioError(f"{origin}: a scenario is a mapping with the key `projects`")
     data = _filled_in(data, origin, parameters or {})
     try:
         return Scenario.model_validate(data)
     except ValidationError as error:
         raise ScenarioError(f"{origin}: {_sentences(error)}") from error
+
+
+def load_fleet(path: str | Path) -> Scenario:
+    """Return the scenario of a generated fleet, which the YAML file *path* describes; raises ScenarioError."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(f"{path}: {error.strerror}") from error
+    return parse_fleet(text, str(path))
+
+
+def parse_fleet(text: str, origin: str = "fleet") -> Scenario:
+    """Return the scenario of the fleet that the YAML *text* describes; *origin* begins every error message."""
+    try:
+        spec = FleetSpec.model_validate(_mapping(text, origin) or {})
+    except ValidationError as error:
+        raise ScenarioError(f"{origin}: {_sentences(error)}") from error
+    return fleet_scenario(spec)
+
+
+def fleet_scenario(spec: FleetSpec) -> Scenario:
+    """Return the scenario whose projects are the fleet *spec*."""
+    first, *others = team_specs(spec)
+    return Scenario(
+        name=spec.name,
+        description=f"{spec.teams * spec.projects} generated projects",
+        seed=spec.seed,
+        history=f"{spec.traffic_history_ms}ms",
+        rows_kept=2_000,
+        team=first,
+        teams=tuple(others),
+        fleet=spec,
+    )
+
+
+def _mapping(text: str, origin: str) -> dict[Any, Any] | None:
+    """Return the YAML mapping in *text*; None when it is something else."""
+    try:
+        data = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
+    except yaml.YAMLError as error:
+        raise ScenarioError(f"{origin}: not valid YAML: {error}") from error
+    except ScenarioError as error:
+        raise ScenarioError(f"{origin}: {error}") from error
+    return data if isinstance(data, dict) else None
 
 
 def _filled_in(data: dict[Any, Any], origin: str, given: Mapping[str, Parameter]) -> dict[Any, Any]:

@@ -15,8 +15,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from daemon.emulator.app import EmulatorApp
 from daemon.emulator.clock import EmulatorClock, WallClock
+from daemon.emulator.delivery import open_client
+from daemon.emulator.labels import write_labels
 from daemon.emulator.scenario import Scenario
-from daemon.emulator.scenario_files import Parameter, load_scenario
+from daemon.emulator.scenario_files import Parameter, load_fleet, load_scenario
 from daemon.emulator.world import World
 
 _STOP_SECONDS = 2
@@ -90,6 +92,7 @@ class EmulatorServer:
         self._owns_signals = owns_signals
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._delivering: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -124,6 +127,8 @@ class EmulatorServer:
         if not listening.done():
             listening.cancel()
             await self._serving  # It ended before it listened: let its error out.
+        self.app.deliveries.courier.client = open_client()
+        self._delivering = asyncio.create_task(self.app.deliveries.deliver_forever(), name="emulator-deliveries")
         return self
 
     async def __aexit__(
@@ -134,6 +139,16 @@ class EmulatorServer:
         assert self._serving is not None
         self._server.should_exit = True
         await self._serving
+        await self._stop_delivering()
+
+    async def _stop_delivering(self) -> None:
+        assert self._delivering is not None
+        self._delivering.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._delivering
+        client = self.app.deliveries.courier.client
+        assert client is not None
+        await client.aclose()
 
     async def wait_closed(self) -> None:
         """Wait until a signal stops the server."""
@@ -168,16 +183,22 @@ def run(
     host: str = "127.0.0.1",
     clock_factor: float = 1.0,
     parameters: Mapping[str, Parameter] | None = None,
+    generate: str | Path | None = None,
+    labels: Path | None = None,
     announce: Callable[[str], None] = _print_at_once,
 ) -> None:
-    """Serve a built-in scenario or a YAML file until SIGINT or SIGTERM: the whole of ``lastgood emulator``.
+    """Serve a scenario or a generated fleet until SIGINT or SIGTERM: the whole of ``lastgood emulator``.
 
+    *scenario* is a built-in name or a YAML file, *generate* a YAML file that describes a fleet and takes its place.
     *clock_factor* is emulated seconds per real second, *parameters* replace the scenario's own, *port* 0 lets the
-    system choose. *announce* gets one line with the URL once the emulator listens. Raises ScenarioError and OSError.
+    system choose. *labels* is a file that the world's truth is written to at the start, *announce* gets one line with
+    the URL once the emulator listens. Raises ScenarioError and OSError.
     """
-    loaded = load_scenario(scenario, parameters)
+    loaded = load_scenario(scenario, parameters) if generate is None else load_fleet(generate)
 
     def announce_ready(server: EmulatorServer) -> None:
+        if labels is not None:
+            write_labels(server.world, labels)
         announce(f"emulator: {loaded.name} on {server.url} (clock factor {clock_factor:g})")
 
     with contextlib.suppress(KeyboardInterrupt):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from daemon.emulator.counts import MINUTE_MS, MINUTES_KEPT, CellKey, Counts, Request
 from daemon.emulator.model import Deployment, Project
 from daemon.emulator.scenario import RouteSpec
+from daemon.emulator.shapes import is_minutes_second, mean_of_second
 
 SECOND_MS = 1000
 _POISSON_EXACT_BELOW = 30.0
@@ -52,8 +53,12 @@ class Traffic:
             self.generated_to_ms = end
             self.counts.prune(end)
 
-    def visit(self, deployment: Deployment, *, at_ms: int, domain: str, path: str, method: str) -> Request:
+    def visit(
+        self, deployment: Deployment, *, at_ms: int, domain: str, path: str, method: str, is_file: bool = False
+    ) -> Request:
         """Let *deployment* answer a real request to a deployed site; it is counted once its second is over.
+
+        A path that is no route of the site is found only if *is_file*.
 
         Hits on a generated URL count as preview. Source: Vercel docs, Log Drains reference, ``environment``.
         """
@@ -61,7 +66,7 @@ class Traffic:
         environment = "production" if domain in self._project.domains else "preview"
         route = next((route for route in self._spec.routes if _matches(route.path, path)), None)
         if route is None:
-            status, error_code, message, source = 404, "", None, "static"
+            status, error_code, message, source = 200 if is_file else 404, "", None, "static"
         else:
             rng = random.Random(f"{self._seed}:{self._project.name}:visit:{number}")
             status, error_code, message = self._outcome(deployment, route, at_ms, rng)
@@ -83,13 +88,31 @@ class Traffic:
 
     def _production(self, second: int, rng: random.Random) -> Iterable[Request]:
         domains = self._project.domains
-        for _ in range(_poisson(rng, self._spec.requests_per_second)):
+        for _ in range(self._arrivals(second, rng)):
             at_ms = second + int(rng.random() * SECOND_MS)
             domain = domains[int(rng.random() * len(domains))]
             deployment_id = self._project.assigned(at_ms).get(domain)
             if deployment_id is None:
                 continue  # The platform itself answers for a domain without a deployment, and counts nothing.
+            if self._project.splits:
+                deployment_id = self._shared(at_ms, deployment_id, rng)
             yield self._request(at_ms, domain, self._deployments[deployment_id], rng)
+
+    def _arrivals(self, second: int, rng: random.Random) -> int:
+        """Draw how many visitors of production a second brings."""
+        shape, mean = self._spec.shape, self._spec.requests_per_second
+        if shape == "flat":
+            return _poisson(rng, mean)
+        key = f"{self._seed}:{self._project.name}"
+        if shape == "minutely":
+            return int(is_minutes_second(second, key))
+        return _poisson(rng, mean_of_second(shape, mean, at_ms=second, key=key))
+
+    def _shared(self, at_ms: int, deployment_id: str, rng: random.Random) -> str:
+        """Return the canary for its share of the visitors during a rolling release, else *deployment_id*."""
+        split = self._project.split_at(at_ms)
+        share = split.share_at(at_ms)
+        return split.canary_id if split.canary_id is not None and rng.random() < share else deployment_id
 
     def _preview(self, second: int, rng: random.Random) -> Iterable[Request]:
         spec = self._spec.preview

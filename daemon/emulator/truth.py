@@ -1,9 +1,12 @@
 """The world as it really is, which no Vercel client could know: for control, tests and labels."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from daemon.emulator.counts import MINUTE_MS
 from daemon.emulator.model import AliasJob, Deployment, Failure, Project
+from daemon.emulator.rolling import Release, ReleaseState
 from daemon.emulator.world import World
 
 
@@ -32,6 +35,8 @@ def project(emulated: World, facts: Project) -> dict[str, Any]:
         "pinned": facts.pinned,
         "autoAssign": facts.auto_assign,
         "domains": {domain: names[item] for domain, item in facts.assigned(emulated.now_ms).items()},
+        "crons": names.get(facts.production_id or ""),
+        "rollingReleases": [release(emulated, item, names) for item in emulated.rolling.all(facts)],
         "jobs": [job(item) for item in facts.jobs],
         "outages": [failure(item) for item in facts.outages if item.is_active(emulated.now_ms)],
         "deployments": [deployment(emulated, item) for item in emulated.deployments_of(facts)],
@@ -53,6 +58,23 @@ def deployment(emulated: World, facts: Deployment) -> dict[str, Any]:
         "sha": facts.commit.sha,
         "domains": emulated.domains_of(facts),
         "failures": [failure(item) for item in facts.failures],
+    }
+
+
+def release(emulated: World, facts: Release, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return one rolling release, the canary's share of the visitors now, and what its gate saw."""
+    owner = emulated.projects[facts.project_id]
+    return {
+        "id": facts.id,
+        "state": facts.state.value,
+        "base": names.get(facts.base_id),
+        "canary": names.get(facts.canary_id),
+        "stage": facts.stage_index,
+        "share": emulated.rolling.share(owner, emulated.now_ms) if facts.state is ReleaseState.ACTIVE else 0.0,
+        "isPaused": facts.paused_share is not None,
+        "startedAtMs": facts.started_at_ms,
+        "trippedAtMs": facts.tripped_at_ms,
+        "evaluations": [asdict(item) for item in facts.evaluations],
     }
 
 

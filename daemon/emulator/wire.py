@@ -4,11 +4,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from daemon.emulator import jobs
+from daemon.emulator.build_log import build_id, builder_of
 from daemon.emulator.counts import Request
+from daemon.emulator.log_lines import LogLine, lines_of
 from daemon.emulator.model import AliasJob, Deployment, JobKind, Project, ReadyState, Team, User
+from daemon.emulator.scenario import ExpirationSpec
 from daemon.emulator.world import World
 
 Json = dict[str, Any]
+_DAY_MS = 86_400_000
 
 
 def iso(at_ms: int) -> str:
@@ -62,7 +66,7 @@ def pagination(rows: list[Json], *, more: bool, key: str = "createdAt") -> Json:
 
 def project(world: World, facts: Project, *, with_alias_request: bool, stale_seconds: float = 0.0) -> Json:
     """Return a project. Source: Vercel OpenAPI, getProject; Vercel CLI 64.0.2 for ``lastAliasRequest``."""
-    production = world.deployments.get(facts.production_id or "")
+    production = world.production_as_read(facts)
     region = {"functionDefaultRegions": ["iad1"]}
     body: Json = {
         "id": facts.id,
@@ -76,18 +80,19 @@ def project(world: World, facts: Project, *, with_alias_request: bool, stale_sec
         "live": False,
         "autoAssignCustomDomains": world.reads_auto_assign(facts),
         "targets": {"production": deployment(world, production)} if production else {},
-        "latestDeployments": [deployment(world, item) for item in world.deployments_of(facts)[-1:]],
+        "latestDeployments": [deployment(world, item) for item in _latest(world, facts)],
         "alias": [_project_alias(facts, domain) for domain in facts.domains],
         "link": _git_link(world, facts),
         "env": [],
         "features": {},
-        "rollingRelease": None,
-        "protectionBypass": {},
-        "deploymentExpiration": {"expirationDays": 365},
+        "rollingRelease": None if (config := world.rolling.config(facts)) is None else config.as_json(),
+        "protectionBypass": bypasses(world, facts),
+        "deploymentExpiration": _expiration(facts.spec.expiration),
         "defaultResourceConfig": region,
         "resourceConfig": region,
     }
     if with_alias_request:
+        stale_seconds = max(stale_seconds, world.knobs.stale_reads_seconds)
         shown = jobs.last_shown(facts.jobs, now_ms=world.now_ms, stale_seconds=stale_seconds)
         body["lastAliasRequest"] = None if shown is None else alias_request(shown)
         body["lastRollbackTarget"] = None
@@ -99,6 +104,34 @@ def project(world: World, facts: Project, *, with_alias_request: bool, stale_sec
             "createdAt": facts.description.created_at_ms,
         }
     return body
+
+
+def _latest(world: World, facts: Project) -> list[Deployment]:
+    return [item for item in world.deployments_of(facts) if world.exists(item)][-1:]
+
+
+def bypasses(world: World, facts: Project) -> Json:
+    """Return ``protectionBypass``: what opens the protected sites of a project, by secret. Source: Vercel OpenAPI."""
+    return {
+        item.secret: {
+            "scope": "automation-bypass",
+            "createdAt": item.created_at_ms,
+            "createdBy": world.user.id,
+            **({} if item.note is None else {"note": item.note}),
+        }
+        for item in facts.bypasses.values()
+    }
+
+
+def _expiration(spec: ExpirationSpec) -> Json:
+    """Return ``deploymentExpiration``, in days. Source: Vercel OpenAPI, getProject."""
+    return {
+        "expirationDays": spec.preview_ms // _DAY_MS,
+        "expirationDaysProduction": spec.production_ms // _DAY_MS,
+        "expirationDaysCanceled": spec.canceled_ms // _DAY_MS,
+        "expirationDaysErrored": spec.errored_ms // _DAY_MS,
+        "deploymentsToKeep": spec.keep,
+    }
 
 
 def _project_alias(facts: Project, domain: str) -> Json:
@@ -114,7 +147,7 @@ def _project_alias(facts: Project, domain: str) -> Json:
 def _git_link(world: World, facts: Project) -> Json:
     return {
         "type": "github",
-        "org": world.team.slug,
+        "org": world.team_of(facts).slug,
         "repo": facts.name,
         "repoId": 1,
         "repoOwnerId": 2,
@@ -132,7 +165,7 @@ def alias_request(job: AliasJob) -> Json:
     return {
         "fromDeploymentId": job.from_id,
         "toDeploymentId": job.to_id,
-        "fromRollingReleaseId": None,
+        "fromRollingReleaseId": job.rolling_release_id,
         "jobStatus": job.status.value,
         "requestedAt": job.requested_at_ms,
         "type": (JobKind.ROLLBACK if job.kind is JobKind.ROLLBACK else JobKind.PROMOTE).value,
@@ -142,8 +175,11 @@ def alias_request(job: AliasJob) -> Json:
 def meta(world: World, facts: Deployment) -> dict[str, str]:
     """Return the git metadata of a deployment. Source: Vercel CLI 64.0.2, list --json."""
     commit = facts.commit
+    if not commit.sha:
+        return dict(facts.meta)
     login = commit.author.split()[0].lower()
     owner = world.projects[facts.project_id].name
+    team = world.team_of(world.projects[facts.project_id])
     return {
         "githubCommitSha": commit.sha,
         "githubCommitMessage": commit.message,
@@ -151,9 +187,9 @@ def meta(world: World, facts: Deployment) -> dict[str, str]:
         "githubCommitAuthorName": commit.author,
         "githubCommitAuthorLogin": login,
         "githubCommitAuthorEmail": f"{login}@example.com",
-        "githubOrg": world.team.slug,
+        "githubOrg": team.slug,
         "githubRepo": owner,
-        "githubCommitOrg": world.team.slug,
+        "githubCommitOrg": team.slug,
         "githubCommitRepo": owner,
         "githubDeployment": "1",
         **facts.meta,
@@ -163,22 +199,25 @@ def meta(world: World, facts: Deployment) -> dict[str, str]:
 def deployment(world: World, facts: Deployment) -> Json:
     """Return a whole deployment. Source: Vercel SDK 1.28.35, getDeployment, full variant."""
     aliases = world.domains_of(facts)
+    owner = world.projects[facts.project_id]
+    team = world.team_of(owner)
     body: Json = {
         "id": facts.id,
         "uid": facts.id,
         "version": 2,
-        "name": world.projects[facts.project_id].name,
+        "name": owner.name,
         "url": facts.url,
         "projectId": facts.project_id,
-        "ownerId": world.team.id,
-        "team": {"id": world.team.id, "slug": world.team.slug, "name": world.team.name},
+        "ownerId": team.id,
+        "team": {"id": team.id, "slug": team.slug, "name": team.name},
         "readyState": facts.ready_state.value,
         "status": facts.ready_state.value,
         "target": "production" if facts.is_production else None,
         "meta": meta(world, facts),
         "creator": {"uid": world.user.id, "username": world.user.username},
         "alias": aliases,
-        "aliasAssigned": bool(aliases),
+        # True as well of a build that got no domain: clients wait for it once a build is ready.
+        "aliasAssigned": facts.ready_state is ReadyState.READY,
         "aliasAssignedAt": facts.activated_at_ms if aliases else None,
         "aliasError": None,
         "inspectorUrl": _inspector_url(world, facts),
@@ -186,13 +225,13 @@ def deployment(world: World, facts: Deployment) -> Json:
         "routes": None,
         "public": False,
         "type": "LAMBDAS",
-        "plan": world.team.plan.value,
+        "plan": team.plan.value,
         "build": {"env": []},
         "env": [],
         "buildSkipped": False,
         "createdIn": "iad1",
         "integrations": {"status": "skipped", "startedAt": facts.created_at_ms},
-        "projectSettings": {"framework": world.projects[facts.project_id].spec.framework},
+        "projectSettings": {"framework": owner.spec.framework},
         "source": facts.source,
         "isInConcurrentBuildsQueue": False,
         "isInSystemBuildsQueue": False,
@@ -230,7 +269,8 @@ def _times(facts: Deployment) -> Json:
     times: Json = {
         "created": facts.created_at_ms,
         "createdAt": facts.created_at_ms,
-        "buildingAt": facts.created_at_ms,
+        # The SDK insists on a number, so a build that waits in its queue shows when it was created.
+        "buildingAt": facts.building_at_ms or facts.created_at_ms,
     }
     return times if facts.ready_at_ms is None else {**times, "ready": facts.ready_at_ms}
 
@@ -251,32 +291,36 @@ def _build_error(facts: Deployment) -> Json:
 
 
 def _inspector_url(world: World, facts: Deployment) -> str:
-    owner = world.projects[facts.project_id].name
-    return f"https://vercel.com/{world.team.slug}/{owner}/{facts.id.removeprefix('dpl_')}"
+    owner = world.projects[facts.project_id]
+    return f"https://vercel.com/{world.team_of(owner).slug}/{owner.name}/{facts.id.removeprefix('dpl_')}"
 
 
-def builds(facts: Deployment) -> Json:
+def builds(facts: Deployment, framework: str) -> Json:
     """Return the body of ``GET /v11/deployments/{id}/builds``. Source: Vercel CLI 64.0.2, inspect."""
     build: Json = {
-        "id": "bld_" + facts.id.removeprefix("dpl_")[:9].lower(),
+        "id": build_id(facts),
         "deploymentId": facts.id,
         "entrypoint": ".",
-        "use": "@vercel/next",
+        "use": builder_of(framework),
         "readyState": facts.ready_state.value,
         "createdAt": facts.created_at_ms,
-        "readyStateAt": facts.ready_at_ms or facts.created_at_ms,
+        "readyStateAt": facts.ended_at_ms or facts.building_at_ms or facts.created_at_ms,
         "output": [],
     }
     return {"builds": [build]}
 
 
+def request_id(row: Request) -> str:
+    """Return how Vercel would name a request."""
+    return f"iad1::{row.number:08d}-{row.at_ms}"
+
+
 def request_row(world: World, row: Request) -> Json:
     """Return a row of the request log, as observed live by others and read by Vercel CLI 58.4.4."""
     facts = world.deployments[row.key.deployment_id]
-    level = "error" if row.key.http_status >= 500 else "info"
-    logs = [] if row.message is None else [{"level": level, "message": row.message, "messageTruncated": False}]
+    logs = [{"level": line.level, "message": line.message, "messageTruncated": False} for line in lines_of(row)]
     return {
-        "requestId": f"iad1::{row.number:08d}-{row.at_ms}",
+        "requestId": request_id(row),
         "timestamp": iso(row.at_ms),
         "deploymentId": facts.id,
         "environment": row.key.environment,
@@ -306,4 +350,20 @@ def request_row(world: World, row: Request) -> Json:
             }
         ],
         "requestTags": [],
+    }
+
+
+def runtime_log_line(row: Request, line: LogLine, number: int) -> Json:
+    """Return a line of the live tail; *number* tells the lines of a request apart. Source: Vercel OpenAPI."""
+    return {
+        "level": line.level,
+        "message": line.message,
+        "messageTruncated": False,
+        "rowId": f"{request_id(row)}-{number}",
+        "source": row.source if row.source != "static" else "request",
+        "timestampInMs": row.at_ms,
+        "domain": row.domain,
+        "requestMethod": row.key.request_method,
+        "requestPath": row.path,
+        "responseStatusCode": row.key.http_status,
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.emulator.knobs import ENVIRONMENT_VARIABLE
 from tests.conformance.stage import Stage, Truth, staged
 
 _DOMAINS = ("web-acme.vercel.app", "www.example.com")
@@ -28,3 +29,9 @@ def untouched() -> Truth:
         auto_assigns=True,
         job=None,
     )
+
+
+@pytest.fixture(autouse=True)
+def _answers_named_by_the_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recordings show the default answers, whichever ones the suite runs under."""
+    monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)

@@ -4,10 +4,19 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from daemon.emulator import EmulatorClock, EmulatorServer, ManualClock, WallClock, World, load_scenario
+from daemon.emulator import (
+    EmulatorApp,
+    EmulatorClock,
+    EmulatorServer,
+    ManualClock,
+    WallClock,
+    World,
+    load_scenario,
+)
 from daemon.emulator.ledger import LedgerEntry
 from daemon.emulator.model import Deployment, Project
 from tests.conformance.recording import RECORDINGS, load_recording
@@ -83,6 +92,20 @@ class Stage:
         )
 
 
+class _Surrounded:
+    """The emulator's app, called through something else and otherwise itself."""
+
+    def __init__(self, app: EmulatorApp, around: Callable[[ASGIApp], ASGIApp]) -> None:
+        self._app = app
+        self._outer = around(app)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._app, name)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._outer(scope, receive, send)
+
+
 @contextlib.asynccontextmanager
 async def staged(
     home: Path,
@@ -94,7 +117,7 @@ async def staged(
     """Serve the world of the recordings and give the CLI *home*; *around* may put something between the two."""
     scenario = load_scenario(RECORDINGS / "world.yaml", {"plan": plan})
     server = EmulatorServer(scenario, clock=clock)
-    server.app = around(server.app)  # type: ignore[assignment]
+    server.app = _Surrounded(server.app, around)  # type: ignore[assignment]
     async with server:
         world = server.world
         cli = VercelCli(

@@ -144,6 +144,7 @@ async def test_reads_change_nothing(vercel):
 # Rolling back
 
 
+@pytest.mark.default_answers
 async def test_accepted_is_not_done_and_the_job_can_be_followed_to_its_end(vercel):
     await roll_back(vercel)
     seen = []
@@ -167,6 +168,7 @@ async def test_a_rollback_is_exactly_one_mutating_request_with_the_reason(vercel
     assert vercel.world.project("web").description.text == "x" * 250
 
 
+@pytest.mark.default_answers
 @pytest.mark.parametrize(("outcome", "serves"), [("failed", "good"), ("partial", "good"), ("skipped", "good")])
 async def test_a_job_that_ends_otherwise_is_told_as_it_ended(vercel, outcome, serves):
     vercel.fault(kind="job", outcome=outcome)
@@ -209,6 +211,7 @@ async def test_a_stale_alias_request_is_told_as_it_is_read(vercel):
     assert found.alias_job is None
 
 
+@pytest.mark.default_answers
 async def test_a_foreign_promote_is_told_as_a_promote(vercel):
     vercel.world.request_promote(vercel.world.project("web"), vercel.id_of("v1"), by="human")
     vercel.pass_time(5)
@@ -250,12 +253,14 @@ async def test_I_23_a_content_type_on_the_empty_201_does_not_confuse_us(vercel):
     assert len(vercel.mutations()) == 1
 
 
+@pytest.mark.default_answers
 async def test_a_rollback_to_what_serves_already_is_refused(vercel):
     with pytest.raises(Refused) as caught:
         await roll_back(vercel, target="good")
     assert caught.value.status == 409
 
 
+@pytest.mark.default_answers
 async def test_a_hobby_plan_refuses_an_older_target_with_its_reason():
     async with emulated(team={"plan": "hobby"}) as vercel:
         with pytest.raises(Refused, match="upgrade to pro") as caught:

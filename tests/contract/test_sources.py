@@ -145,6 +145,7 @@ async def test_what_is_further_back_than_the_bound_is_never_read(vercel, kind):
     assert reading.complete_until - timedelta(minutes=2) <= min(one.start for one in reading.samples)
 
 
+@pytest.mark.default_answers
 async def test_a_project_without_a_configured_team_is_read_too(kind):
     async with emulated(names_team=False) as vercel:
         since = vercel.now
@@ -205,6 +206,7 @@ async def test_no_collection_ever_asks_a_route_that_changes_something(vercel, ki
 # What one of them alone promises
 
 
+@pytest.mark.default_answers
 async def test_observability_without_the_plan_for_it_is_refused_as_payment_required():
     async with emulated(**HOBBY) as vercel:
         with pytest.raises(Refused) as caught:

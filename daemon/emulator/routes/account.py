@@ -23,7 +23,7 @@ def show_team(call: Call) -> Answer:
 def list_teams(call: Call) -> Answer:
     """Answer the teams of the account."""
     limit = limited(call, default=20, maximum=100)
-    teams = [] if call.token.projects is not None else list(call.world.teams.values())
+    teams = [] if call.token.projects is not None else call.teams()
     rows = [wire.team(team) for team in teams[:limit]]
     return Answer(200, {"teams": rows, "pagination": wire.pagination(rows, more=len(teams) > limit)})
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from daemon.emulator import wire
 from daemon.emulator.call import Answer, Call, limited, route
 from daemon.emulator.errors import bad_request, not_found
-from daemon.emulator.fault_specs import RouteGroup
+from daemon.emulator.fault_specs import PageFault, RouteGroup
 from daemon.emulator.identifiers import base62
 from daemon.emulator.model import Deployment
 
@@ -15,32 +15,44 @@ Condition = Callable[[Deployment], bool]
 
 def list_deployments(call: Call) -> Answer:
     """Answer a page of deployments, newest first; ``until`` (exclusive) continues it. Source: Vercel OpenAPI."""
-    call.scoped_team()
     limit = limited(call, default=20, maximum=100)
+    page = call.strikes.first(PageFault)
+    limit = limit if page is None else min(limit, page.rows)
     conditions = list(_conditions(call))
     found = [
         deployment
-        for deployment in sorted(call.world.deployments.values(), key=lambda item: -item.created_at_ms)
+        for deployment in sorted(_candidates(call), key=lambda item: -item.created_at_ms)
         if all(holds(deployment) for holds in conditions)
     ]
     rows = [wire.deployment_row(call.world, deployment) for deployment in found[:limit]]
     return Answer(200, {"deployments": rows, "pagination": wire.pagination(rows, more=len(found) > limit)})
 
 
+def _candidates(call: Call) -> list[Deployment]:
+    """Return the deployments of the projects that the query names, or those of all."""
+    names = _named_projects(call)
+    if not names:
+        return list(call.world.deployments.values())
+    found = [call.world.find_project(name) for name in names]
+    return [item for project in found if project is not None for item in call.world.deployments_of(project)]
+
+
+def _named_projects(call: Call) -> set[str]:
+    wanted = [*call.query.getlist("projectId"), *call.query.getlist("projectIds"), *call.query.getlist("projectIds[]")]
+    return {name for text in wanted for name in text.split(",") if name}
+
+
 def _conditions(call: Call) -> Iterable[Condition]:
-    yield lambda item: call.can_reach(call.world.projects[item.project_id])
+    team = call.scoped_team()
+    yield lambda item: call.can_reach(call.world.projects[item.project_id], team)
     yield from _project_conditions(call)
     yield from _time_conditions(call)
     yield from _state_conditions(call)
     yield from _commit_conditions(call)
+    yield call.world.exists
 
 
 def _project_conditions(call: Call) -> Iterable[Condition]:
-    wanted = [*call.query.getlist("projectId"), *call.query.getlist("projectIds"), *call.query.getlist("projectIds[]")]
-    names = {name for text in wanted for name in text.split(",") if name}
-    if names:
-        ids = {project.id for project in call.world.projects.values() if names & {project.id, project.name}}
-        yield lambda item: item.project_id in ids
     if app := call.query.get("app"):
         yield lambda item: call.world.projects[item.project_id].name == app
 
@@ -83,28 +95,31 @@ def _has_meta(call: Call, key: str, value: str) -> Condition:
     return lambda item: wire.meta(call.world, item).get(key) == value
 
 
-def _found(call: Call) -> Deployment:
-    call.scoped_team()
-    wanted = call.path["deployment"]
+def found(call: Call, wanted: str) -> Deployment:
+    """Return the deployment that *wanted* names by id, generated host or production domain; else a 404."""
+    team = call.scoped_team()
     deployment = call.world.deployments.get(wanted) or call.world.deployment_at(wanted)
-    if deployment is None or not call.can_reach(call.world.projects[deployment.project_id]):
+    if deployment is None or not call.can_reach(call.world.projects[deployment.project_id], team):
+        raise not_found("The deployment could not be found")
+    if not call.world.exists(deployment):
         raise not_found("The deployment could not be found")
     return deployment
 
 
 def show_deployment(call: Call) -> Answer:
     """Answer one deployment by id, generated host or production domain."""
-    return Answer(200, wire.deployment(call.world, _found(call)))
+    return Answer(200, wire.deployment(call.world, found(call, call.path["deployment"])))
 
 
 def list_builds(call: Call) -> Answer:
     """Answer the builds of a deployment."""
-    return Answer(200, wire.builds(_found(call)))
+    deployment = found(call, call.path["deployment"])
+    return Answer(200, wire.builds(deployment, call.world.projects[deployment.project_id].spec.framework))
 
 
 def list_aliases(call: Call) -> Answer:
     """Answer the domains that point to a deployment now. Source: Vercel OpenAPI, listDeploymentAliases."""
-    deployment = _found(call)
+    deployment = found(call, call.path["deployment"])
     created = wire.iso(deployment.activated_at_ms or deployment.created_at_ms)
     rows = [
         {"uid": "als_" + base62("alias", domain, length=16), "alias": domain, "created": created, "redirect": None}

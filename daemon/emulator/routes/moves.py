@@ -21,14 +21,20 @@ def roll_back(call: Call) -> Answer:
 
 def promote(call: Call) -> Answer:
     """Accept a promote: 201 with an empty body and no Content-Type. Source: Vercel OpenAPI, requestPromote."""
-    job = call.world.request_promote(
-        call.scoped_project(), call.path["deployment"], by=call.token.name, fault=call.strikes.first(JobFault)
+    project = call.scoped_project()
+    is_queued = call.world.rolling.active(project) is not None
+    begun = call.world.request_promote(
+        project, call.path["deployment"], by=call.token.name, fault=call.strikes.first(JobFault)
     )
-    return _accepted(call, job)
+    if isinstance(begun, AliasJob):
+        return _accepted(call, begun)
+    target = call.path["deployment"]
+    return Answer(202, {}, f"promote of {target} queued") if is_queued else Answer(201, None, f"release of {target}")
 
 
 def _accepted(call: Call, job: AliasJob) -> Answer:
-    names = {deployment.id: deployment.name for deployment in call.world.deployments.values()}
+    project = call.world.projects[job.project_id]
+    names = {deployment.id: deployment.name for deployment in call.world.deployments_of(project)}
     origin = names.get(job.from_id or "", "nothing")
     return Answer(201, None, f"{job.kind} {origin} ({job.from_id}) -> {names[job.to_id]} ({job.to_id})")
 

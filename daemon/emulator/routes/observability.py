@@ -1,23 +1,22 @@
-"""Counts of requests: ``POST /v2/observability/query``, a read in spite of its method."""
+"""Counts of requests: ``POST /v2/observability/query``, a read in spite of its method, and the schema of metrics."""
 
 import hashlib
 import re
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
-from daemon.emulator import wire
+from daemon.emulator import measures, wire
 from daemon.emulator.call import Answer, Call, route
-from daemon.emulator.counts import MINUTE_MS, MINUTES_KEPT, CellKey
-from daemon.emulator.errors import bad_request, not_found, payment_required
-from daemon.emulator.fault_specs import IngestLagFault, RouteGroup, ShiftedWindowFault, TruncateFault
-from daemon.emulator.model import Project
+from daemon.emulator.counts import MINUTE_MS
+from daemon.emulator.entitlements import clamped_start_ms, require_counts, require_observability_token
+from daemon.emulator.errors import bad_request, not_found
+from daemon.emulator.fault_specs import RouteGroup, ShiftedWindowFault, TruncateFault
+from daemon.emulator.measures import METRICS, Metric
+from daemon.emulator.model import Project, Team
 from daemon.emulator.odata import Predicate, parse_filter
 from daemon.emulator.series import DIMENSIONS, Series, Window, grouped
 
-METRICS = {"vercel.request.count": False, "vercel.function_invocation.count": True}
-"""The metrics emulated so far, and whether each counts functions only (every emulated request runs one)."""
-
+AGGREGATIONS = ("sum", "persecond")
+"""Source: Vercel CLI 58.4.4, metrics; the first is the default."""
 DEFAULT_LIMIT = 10
 LARGEST_LIMIT = 500
 MOST_BUCKETS = 5_000
@@ -28,47 +27,48 @@ _UNITS_MS = {"minutes": MINUTE_MS, "hours": 60 * MINUTE_MS, "days": _DAY_MS}
 def query(call: Call) -> Answer:
     """Answer sums of requests by group and bucket, as observed live by others and sent by Vercel CLI 58.4.4."""
     body = call.json_object()
-    projects = _projects(call, body.get("scope"))
-    team = call.world.team
-    if not team.observability_plus:
-        raise payment_required(f"Observability Plus is required to run this query for team {team.slug}.")
+    team, projects = _scope(call, body.get("scope"))
+    require_counts(team, call.world.knobs)
     metric, aggregation = _metric(body)
     bucket_ms = _bucket_ms(body.get("granularity"))
-    start_ms, end_ms = _asked_window(call, body)
+    start_ms, end_ms = _asked_window(call, team, body)
     window = Window.around(start_ms, end_ms, bucket_ms)
     if len(window.buckets()) > MOST_BUCKETS:
         raise bad_request(f"Invalid granularity: the range holds more than {MOST_BUCKETS} buckets.")
     group_by, limit = _group_by(body), _limit(body)
     truncate = call.strikes.first(TruncateFault)
-    series = grouped(
-        _cells(call, projects, window),
-        window=window,
-        group_by=group_by,
-        holds=_filter(body),
-        limit=limit if truncate is None else min(limit, truncate.groups),
-    )
-    column = re.sub(r"[./]", "_", metric) + "_" + aggregation
+    # The echo tells the limit that took effect, so that a client can notice that groups are missing.
+    limit = limit if truncate is None else min(limit, truncate.groups)
+    cells = measures.cells_of(call, metric, projects, from_ms=window.start_ms, to_ms=window.end_ms)
+    series = grouped(cells, window=window, group_by=group_by, holds=_filter(body), limit=limit)
+    column = re.sub(r"[./]", "_", metric.id) + "_" + aggregation
     echo = {
         **body,
         "startTime": wire.iso(start_ms),
         "endTime": wire.iso(end_ms),
         "limit": limit,
-        "rollups": {column: {"measure": metric, "aggregation": aggregation}},
+        "rollups": {column: {"measure": metric.id, "aggregation": aggregation}},
     }
-    return Answer(200, _answer(echo, series, window, group_by, column))
+    return Answer(200, _answer(echo, series, window, group_by, column, per_second=aggregation == "persecond"))
 
 
-def _answer(echo: wire.Json, series: Series, window: Window, group_by: list[str], column: str) -> wire.Json:
+def _answer(
+    echo: wire.Json, series: Series, window: Window, group_by: list[str], column: str, *, per_second: bool
+) -> wire.Json:
+    seconds = (window.bucket_ms / 1000, (window.end_ms - window.start_ms) / 1000) if per_second else (1, 1)
     data = [
         {
             "timestamp": wire.iso(bucket),
-            column: series.parts.get((bucket, group), 0),
+            column: _divided(series.parts.get((bucket, group), 0), seconds[0]),
             **dict(zip(group_by, group, strict=True)),
         }
         for bucket in window.buckets()
         for group, _ in series.totals
     ]
-    summary = [{column: total, **dict(zip(group_by, group, strict=True))} for group, total in series.totals]
+    summary = [
+        {column: _divided(total, seconds[1]), **dict(zip(group_by, group, strict=True))}
+        for group, total in series.totals
+    ]
     return {
         "query": echo,
         "data": data,
@@ -80,44 +80,27 @@ def _answer(echo: wire.Json, series: Series, window: Window, group_by: list[str]
     }
 
 
-def _cells(call: Call, projects: list[Project], window: Window) -> Iterator[tuple[Project, int, CellKey, int]]:
-    lag = call.strikes.first(IngestLagFault)
-    lag_ms = call.world.scenario.lag.metrics_ms if lag is None else round(lag.seconds * 1000)
-    for project in projects:
-        counts = call.world.traffic_of(project).counts
-        for minute, cells in counts.per_minute(
-            from_ms=window.start_ms, to_ms=window.end_ms, visible_to_ms=call.world.now_ms - lag_ms
-        ):
-            for key, count in cells.items():
-                yield project, minute, key, count
+def _divided(count: int, seconds: float) -> float:
+    return count if seconds == 1 else round(count / seconds, 6)
 
 
-def _projects(call: Call, scope: Any) -> list[Project]:
-    if call.token.projects is not None:
-        raise not_found("Observability Data not found.")
+def _scope(call: Call, scope: Any) -> tuple[Team, list[Project]]:
+    require_observability_token(call.token)
     if not isinstance(scope, dict) or scope.get("type") not in {"project", "owner"}:
         raise bad_request(
             "Invalid scope: `type` should be project or owner.", issues=[_issue("scope", "Invalid input")]
         )
-    owner = scope.get("ownerId")
-    if not isinstance(owner, str):
-        raise bad_request("Invalid scope: `ownerId` is required.", issues=[_issue("scope.ownerId", "Required")])
-    call.team_named(owner)
     if scope["type"] == "owner":
-        return list(call.world.projects.values())
-    ids = scope.get("projectIds")
-    if not isinstance(ids, list) or not ids or not all(isinstance(item, str) for item in ids):
-        raise bad_request("Invalid scope: `projectIds` is required.", issues=[_issue("scope.projectIds", "Required")])
-    return [call.world.project(project_id) for project_id in dict.fromkeys(ids)]
+        return measures.scope_of(call, {**scope, "projectIds": None})
+    return measures.scope_of(call, {"projectIds": [], **scope})
 
 
-def _metric(body: dict[str, Any]) -> tuple[str, str]:
-    metric, aggregation = body.get("metric"), body.get("aggregation", "sum")
-    if metric not in METRICS:
-        raise bad_request(f"Invalid metric: {metric!r}.", issues=[_issue("metric", "Unknown metric")])
-    if aggregation != "sum":
-        raise bad_request("Invalid aggregation: only sum is emulated.", issues=[_issue("aggregation", "Invalid")])
-    return str(metric), "sum"
+def _metric(body: dict[str, Any]) -> tuple[Metric, str]:
+    metric, aggregation = measures.metric_named(body.get("metric")), body.get("aggregation", "sum")
+    if aggregation not in AGGREGATIONS:
+        message = f"Invalid aggregation: {metric.id} has {' and '.join(AGGREGATIONS)}."
+        raise bad_request(message, issues=[_issue("aggregation", "Invalid")])
+    return metric, str(aggregation)
 
 
 def _bucket_ms(granularity: Any) -> int:
@@ -134,27 +117,16 @@ def _bucket_ms(granularity: Any) -> int:
     )
 
 
-def _asked_window(call: Call, body: dict[str, Any]) -> tuple[int, int]:
+def _asked_window(call: Call, team: Team, body: dict[str, Any]) -> tuple[int, int]:
     """Return the window after the silent clamp to what is kept, and after a fault's shift."""
-    start_ms, end_ms = _instant(body, "startTime"), _instant(body, "endTime")
+    start_ms, end_ms = (measures.instant_ms(body.get(name), name) for name in ("startTime", "endTime"))
     if start_ms >= end_ms:
         raise bad_request("Invalid time range: startTime must be before endTime.")
-    oldest = call.world.now_ms - MINUTES_KEPT * MINUTE_MS
-    start_ms = max(start_ms, oldest)
+    start_ms = clamped_start_ms(team, call.world.knobs, start_ms=start_ms, now_ms=call.world.now_ms)
     end_ms = max(end_ms, start_ms + MINUTE_MS)
     shift = call.strikes.first(ShiftedWindowFault)
     shift_ms = 0 if shift is None else round(shift.seconds * 1000)
     return start_ms + shift_ms, end_ms + shift_ms
-
-
-def _instant(body: dict[str, Any], name: str) -> int:
-    try:
-        instant = datetime.fromisoformat(body[name])
-    except (KeyError, TypeError, ValueError) as error:
-        raise bad_request(f"Invalid {name}: not an ISO 8601 instant.", issues=[_issue(name, "Invalid")]) from error
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    return round(instant.timestamp() * 1000)
 
 
 def _group_by(body: dict[str, Any]) -> list[str]:
@@ -185,4 +157,41 @@ def _issue(path: str, message: str) -> wire.Json:
     return {"path": path.split("."), "message": message}
 
 
-ROUTES = (route(RouteGroup.OBSERVABILITY, "POST", "/v2/observability/query", query),)
+def list_schema(call: Call) -> Answer:
+    """Answer the metrics by id and description. Source: Vercel CLI 58.4.4, metrics schema."""
+    _require_reader(call)
+    rows = [{"id": metric.id, "description": metric.description} for metric in METRICS.values()]
+    return Answer(200, {"metrics": rows})
+
+
+def show_schema(call: Call) -> Answer:
+    """Answer one metric in full, or every one whose id begins so; none is a 404. Source: Vercel CLI 58.4.4, metrics."""
+    _require_reader(call)
+    wanted = call.path["metric"]
+    found = [METRICS[wanted]] if wanted in METRICS else [m for m in METRICS.values() if m.id.startswith(wanted + ".")]
+    if not found:
+        raise not_found(f"Metric {wanted} not found.")
+    return Answer(200, [_detail(metric) for metric in found])
+
+
+def _detail(metric: Metric) -> wire.Json:
+    return {
+        "id": metric.id,
+        "description": metric.description,
+        "unit": metric.unit,
+        "aggregations": list(AGGREGATIONS),
+        "defaultAggregation": AGGREGATIONS[0],
+        "dimensions": measures.dimension_labels(),
+    }
+
+
+def _require_reader(call: Call) -> None:
+    require_observability_token(call.token)
+    call.scoped_team()
+
+
+ROUTES = (
+    route(RouteGroup.OBSERVABILITY, "POST", "/v2/observability/query", query),
+    route(RouteGroup.OBSERVABILITY, "GET", "/v2/observability/schema", list_schema),
+    route(RouteGroup.OBSERVABILITY, "GET", "/v2/observability/schema/{metric}", show_schema),
+)

@@ -19,14 +19,16 @@ def show_project(call: Call) -> Answer:
 
 def list_projects(call: Call) -> Answer:
     """Answer a page of projects, newest first; ``from`` or ``until`` continues. Source: Vercel OpenAPI, getProjects."""
-    call.scoped_team()
+    team = call.scoped_team()
     limit = limited(call, default=20, maximum=100)
     before = call.whole_number("from", call.whole_number("until", None))
     search = call.query.get("search", "")
     found = [
         project
-        for project in sorted(call.world.projects.values(), key=lambda project: -project.created_at_ms)
-        if call.can_reach(project) and search in project.name and (before is None or project.created_at_ms < before)
+        for project in call.world.projects_of(team)
+        if call.can_reach(project, team)
+        and search in project.name
+        and (before is None or project.created_at_ms < before)
     ]
     always = call.world.knobs.alias_request == "always"
     rows = [wire.project(call.world, project, with_alias_request=always) for project in found[:limit]]
@@ -59,17 +61,10 @@ def show_production(call: Call) -> Answer:
     return Answer(200, {"deployment": wire.deployment(call.world, deployment)})
 
 
-def show_rolling_release(call: Call) -> Answer:
-    """Answer that no rolling release is configured."""
-    call.scoped_project()
-    return Answer(200, {"rollingRelease": None})
-
-
 ROUTES = (
     route(RouteGroup.PROJECT, "GET", "/{v}/projects/{project}", show_project),
     route(RouteGroup.PROJECT, "PATCH", "/{v}/projects/{project}", update_project, versions="v9", mutating=True),
     route(RouteGroup.PROJECTS, "GET", "/{v}/projects", list_projects, versions="v9|v10"),
     route(RouteGroup.PROJECT, "GET", "/projects/{project}/production-deployment", show_production),
     route(RouteGroup.PROJECT, "GET", "/{v}/projects/{project}/production-deployment", show_production),
-    route(RouteGroup.PROJECT, "GET", "/{v}/projects/{project}/rolling-release", show_rolling_release, versions="v1"),
 )

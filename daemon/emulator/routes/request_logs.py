@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable
 from daemon.emulator import wire
 from daemon.emulator.call import Answer, Call, route
 from daemon.emulator.counts import Request
+from daemon.emulator.entitlements import log_retention_ms
 from daemon.emulator.errors import bad_request
-from daemon.emulator.fault_specs import IngestLagFault, RouteGroup
-from daemon.emulator.scenario import Plan
+from daemon.emulator.fault_specs import PageFault, RouteGroup
+from daemon.emulator.log_lines import lines_of
+from daemon.emulator.measures import logs_lag_ms
 
 ROWS_PER_PAGE = 50
-_HOUR_MS = 3_600_000
-RETENTION_MS = {Plan.HOBBY: _HOUR_MS, Plan.PRO: 24 * _HOUR_MS, Plan.ENTERPRISE: 72 * _HOUR_MS}
-"""Source: Vercel docs, Runtime Logs, "Limits"."""
-
 _STATUS = re.compile(r"\d{3}|\d{1,2}[xX]{1,2}|None")
 Condition = Callable[[Request], bool]
 
@@ -25,29 +23,23 @@ def list_rows(call: Call) -> Answer:
     for name in ("projectId", "ownerId", "page", "startDate", "endDate"):
         if not call.query.get(name):
             raise bad_request(f'Validation error: Required at "{name}"')
-    call.team_named(call.query["ownerId"])
-    project = call.reachable_project(call.query["projectId"])
+    team = call.team_named(call.query["ownerId"])
+    project = call.reachable_project(call.query["projectId"], team)
     page = call.whole_number("page", 0) or 0
     start_ms, end_ms = call.whole_number("startDate", 0) or 0, call.whole_number("endDate", 0) or 0
     if page < 0:
         raise bad_request('Validation error: Number must be greater than or equal to 0 at "page"')
     conditions = list(_conditions(call))
-    lag = call.strikes.first(IngestLagFault)
-    lag_ms = call.world.scenario.lag.logs_ms if lag is None else round(lag.seconds * 1000)
-    oldest_ms = call.world.now_ms - RETENTION_MS[call.world.team.plan]
+    oldest_ms = call.world.now_ms - log_retention_ms(team)
     rows = call.world.traffic_of(project).counts.newest_rows(
-        from_ms=max(start_ms, oldest_ms), until_ms=min(end_ms + 1, call.world.now_ms - lag_ms)
+        from_ms=max(start_ms, oldest_ms), until_ms=min(end_ms + 1, call.world.now_ms - logs_lag_ms(call))
     )
     wanted = (row for row in rows if all(holds(row) for holds in conditions))
-    first = page * ROWS_PER_PAGE
-    shown = list(itertools.islice(wanted, first, first + ROWS_PER_PAGE + 1))
-    return Answer(
-        200,
-        {
-            "rows": [wire.request_row(call.world, row) for row in shown[:ROWS_PER_PAGE]],
-            "hasMoreRows": len(shown) > ROWS_PER_PAGE,
-        },
-    )
+    fault = call.strikes.first(PageFault)
+    size = ROWS_PER_PAGE if fault is None else min(ROWS_PER_PAGE, fault.rows)
+    shown = list(itertools.islice(wanted, page * size, (page + 1) * size + 1))
+    page_of_rows = [wire.request_row(call.world, row) for row in shown[:size]]
+    return Answer(200, {"rows": page_of_rows, "hasMoreRows": len(shown) > size})
 
 
 def _conditions(call: Call) -> Iterable[Condition]:
@@ -70,7 +62,7 @@ def _conditions(call: Call) -> Iterable[Condition]:
     if sources := call.query.get("source"):
         yield _equals_one_of(lambda row: row.source, set(sources.split(",")))
     if text := call.query.get("search"):
-        yield lambda row: text in (row.message or "") or text in row.path
+        yield lambda row: text in row.path or any(text in line.message for line in lines_of(row))
 
 
 def _equals(value_of: Callable[[Request], str], wanted: str) -> Condition:
@@ -83,7 +75,7 @@ def _equals_one_of(value_of: Callable[[Request], str], wanted: set[str]) -> Cond
 
 def _has_level(levels: set[str]) -> Condition:
     """Levels filter printed lines, not responses: a request that logged nothing has no level."""
-    return lambda row: row.message is not None and ("error" if row.key.http_status >= 500 else "info") in levels
+    return lambda row: any(line.level in levels for line in lines_of(row))
 
 
 def _has_status(text: str) -> Condition:

@@ -148,13 +148,13 @@ async def test_a_shifted_window_is_answered_and_echoed(vercel: Driver) -> None:
     assert body["summary"] == [{"vercel_request_count_sum": 0}]
 
 
-async def test_truncation_keeps_the_largest_groups_and_the_echoed_limit(vercel: Driver) -> None:
+async def test_truncation_keeps_the_largest_groups_and_the_echo_tells_the_limit(vercel: Driver) -> None:
     vercel.clock.advance(150)
     whole = (await vercel.query()).json()["summary"]
     await vercel.control("faults", {"kind": "truncate", "groups": 1})
     cut = (await vercel.query()).json()
     assert cut["summary"] == whole[:1] != whole
-    assert cut["query"]["limit"] == 100
+    assert cut["query"]["limit"] == 1
 
 
 async def statuses(vercel: Driver, number: int, path: str = "/v2/user") -> list[int]:

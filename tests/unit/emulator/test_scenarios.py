@@ -128,7 +128,7 @@ def test_the_deployment_that_serves_at_the_start_can_be_chosen() -> None:
     ("text", "complaint"),
     [
         ("projects: [{name: web, colour: red}]", "projects.0.colour: Extra inputs"),
-        ("projects: []", "projects: Tuple should have at least 1 item"),
+        ("projects: []", "projects: a scenario needs at least one project"),
         ("projects: [{name: web}, {name: web}]", "same name"),
         ("[]", "a scenario is a mapping"),
         ("projects: [", "not valid YAML"),

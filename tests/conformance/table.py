@@ -1,0 +1,116 @@
+"""The table of docs/conformance.md: every recorded run of a client, and the test that reproduces it or why none does.
+
+`python -m tests.conformance.table` writes it anew.
+"""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests.conformance.recording import RECORDINGS, load_recording
+
+TESTS = Path(__file__).resolve().parent
+INDEX = RECORDINGS / "index" / "recordings.yaml"
+DECLARATIVE = "test_recordings.py::test_a_client_does_what_it_did_when_it_was_recorded"
+PAGE = TESTS.parents[1] / "docs" / "conformance.md"
+MARK = "`python -m tests.conformance.table` writes what follows; `tests/conformance/test_table.py` checks it.\n"
+_HEAD = """
+{reproduced} of {total} recordings are reproduced.{left_out} In {retouched} of them the recorded server had left
+fields out of its answers, or made one up, to see what the CLI needs. There the emulator's answers are retouched
+likewise on their way to the CLI: those cases prove what the CLI does, not what the emulator answers.
+
+| recording | CLI | command | exit | reproduced by | how its server was unlike Vercel |
+|---|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recorded run. ``exit`` None: it never ended by itself; ``case`` None: nothing reproduces it."""
+
+    recording: str
+    cli: str
+    exit: int | None
+    command: str
+    case: str | None = None
+    reason: str = ""
+
+
+def load_index() -> list[Row]:
+    """Return every recording in the order of their names."""
+    return [Row(**row) for row in yaml.safe_load(INDEX.read_text(encoding="utf-8"))]
+
+
+def proofs_by_case() -> dict[str, list[str]]:
+    """Return, by the name of a case, the tests that reproduce it, as `file::function`."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    cases = [file.stem for file in sorted(RECORDINGS.glob("*.yaml")) if file.name != "world.yaml"]
+    for name in cases:
+        if load_recording(name).given is not None:
+            found[name].append(DECLARATIVE)
+    for file in sorted(TESTS.glob("test_*.py")):
+        text = file.read_text(encoding="utf-8")
+        for function in ast.parse(text).body:
+            if not isinstance(function, ast.AsyncFunctionDef | ast.FunctionDef):
+                continue
+            if not function.name.startswith("test_"):
+                continue
+            parts = [function, *function.decorator_list]
+            literals = {node.value for part in parts for node in ast.walk(part) if isinstance(node, ast.Constant)}
+            for name in literals.intersection(cases):
+                found[str(name)].append(f"{file.name}::{function.name}")
+    return dict(found)
+
+
+def note(case: str) -> str:
+    """Return how the recorded server was unlike Vercel, and what stands for that here; "" where it was not."""
+    lines = (RECORDINGS / f"{case}.yaml").read_text(encoding="utf-8").splitlines()
+    said = [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
+    given = load_recording(case).given or {}
+    if is_retouched(case):
+        said.append("It left fields out or made them up; here the emulator's answers are retouched likewise.")
+    kinds = dict.fromkeys(fault["kind"] for fault in given.get("faults", ()))
+    return " ".join([*said, *(f"Fault: {kind}." for kind in kinds)])
+
+
+def is_retouched(case: str) -> bool:
+    """Tell whether the emulator's answers are changed on their way to the client."""
+    return not {"kept", "rewritten"}.isdisjoint(load_recording(case).given or {})
+
+
+def render(rows: Iterable[Row]) -> str:
+    """Return the table, and the line that sums it up."""
+    rows = list(rows)
+    proofs = proofs_by_case()
+    reproduced = [row for row in rows if row.case is not None]
+    left_out = "" if len(reproduced) == len(rows) else " Each of the others says why it is not."
+    retouched = sum(is_retouched(row.case) for row in rows if row.case is not None)
+    head = _HEAD.format(total=len(rows), reproduced=len(reproduced), left_out=left_out, retouched=retouched)
+    return head + "".join(_line(row, proofs) + "\n" for row in rows)
+
+
+def written(page: str) -> str:
+    """Return *page* with the table of today after its mark."""
+    prose, mark, _ = page.partition(MARK)
+    assert mark, f"{PAGE} lacks the line: {MARK}"
+    return prose + mark + render(load_index())
+
+
+def _line(row: Row, proofs: dict[str, list[str]]) -> str:
+    command = f"`vercel {row.command}`".replace("|", "\\|")
+    end = "never" if row.exit is None else str(row.exit)
+    if row.case is None:
+        return f"| {row.recording} | {row.cli} | {command} | {end} | not reproduced | {row.reason} |"
+    # Several tests may use a case: the file of its own command is named, never that of the broken answers.
+    command_word = row.case.partition("-")[0]
+    first = min(proofs[row.case], key=lambda proof: ("broken" in proof, command_word not in proof.partition("::")[0]))
+    proof = f"{row.case} ({first.partition('::')[0]})"
+    return f"| {row.recording} | {row.cli} | {command} | {end} | {proof} | {note(row.case)} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
