@@ -15,7 +15,7 @@ from daemon.core.event import OperatorVerb
 from daemon.core.facts import ProjectId
 from daemon.core.incident import State
 from daemon.engine.codec import decode_state
-from daemon.engine.intake import Ask, encode_ask
+from daemon.engine.intake import REASON_CHARACTERS_MAX, Ask, encode_ask
 from daemon.ports.errors import StoreUnavailable
 from daemon.ports.store import StoredProject
 from daemon.runtime.clock import SystemClock
@@ -26,9 +26,6 @@ _Config = Annotated[Path, typer.Option("--config", "-c", envvar="LASTGOOD_CONFIG
 _Project = Annotated[str, typer.Argument(help="The project's id, or `all`.")]
 _Reason = Annotated[str, typer.Option("--reason", help="Why; it goes into the journal.")]
 _Incident = Annotated[str | None, typer.Option("--incident", help="Only this incident.")]
-
-_REASON_CHARACTERS_MAX = 500
-"""The daemon takes no more. A longer reason is cut: a pause in an emergency must not fail by its explanation."""
 
 
 def pause(
@@ -67,7 +64,8 @@ def ack(project: _Project, config: _Config = CONFIG_DEFAULT, incident: _Incident
 
 
 def _cut(reason: str) -> str:
-    return reason[:_REASON_CHARACTERS_MAX]
+    """Return as much of *reason* as the daemon takes: a pause in an emergency must not fail by its explanation."""
+    return reason[:REASON_CHARACTERS_MAX]
 
 
 def _ask(config: Path, project: str, ask: Ask) -> None:

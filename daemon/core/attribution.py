@@ -62,8 +62,7 @@ def _was_healthy(state: ProjectState, activation: Activation) -> bool:
 
 def _has_healed(state: ProjectState, activation: Activation) -> bool:
     """Return whether the deployment was called healthy since it went live: what came before was over then."""
-    healthy_until = state.watch(activation.deployment.id).healthy_until
-    return activation.at is not None and healthy_until is not None and healthy_until > activation.at
+    return activation.at is not None and _was_healthy(state, activation)
 
 
 def _object(activation: Activation, finding: Finding, *, window: timedelta) -> tuple[Reason, str]:

@@ -29,8 +29,8 @@ def note_read(turn: Turn, what: ReadTarget) -> None:
         _tell(turn, Severity.NOTICE, "sees again", f"{_TOLD_OF[what]} can be read again")
 
 
-def page_when_blind(turn: Turn) -> bool:
-    """Page once for each thing that could not be read for too long; True while there is one."""
+def page_when_blind(turn: Turn) -> None:
+    """Page once for what could not be read for too long."""
     limit = turn.policy.blind_after.total_seconds()
     for what, trouble in turn.state.blind.items():
         age = turn.moment.elapsed - trouble.since.elapsed
@@ -41,8 +41,7 @@ def page_when_blind(turn: Turn) -> bool:
         if not trouble.is_paged:
             turn.change(blind={**turn.state.blind, what: replace(trouble, is_paged=True)})
             _tell(turn, Severity.PAGE, "blind", sentence, "check the token, the plan and Vercel's status page")
-        return True
-    return False
+        return
 
 
 def _tell(turn: Turn, severity: Severity, title: str, sentence: str, next_step: str = "") -> None:

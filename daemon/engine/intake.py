@@ -9,7 +9,7 @@ from daemon.core.event import OperatorRequested, OperatorVerb
 from daemon.core.facts import Instant
 from daemon.ports.store import OperatorRequest
 
-_REASON_MAX = 500
+REASON_CHARACTERS_MAX = 500
 _AGE_SECONDS_MAX = 3600.0
 """Whoever asked an hour ago looked at another incident."""
 
@@ -23,7 +23,7 @@ class Ask:
     """What an operator asks for, as written into the queue. `for_seconds` bounds a pause; None: until resumed."""
 
     verb: OperatorVerb
-    reason: Annotated[str, Field(max_length=_REASON_MAX)] = ""
+    reason: Annotated[str, Field(max_length=REASON_CHARACTERS_MAX)] = ""
     for_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     incident: str | None = None
 
