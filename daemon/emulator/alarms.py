@@ -3,7 +3,8 @@
 from collections import deque
 
 from daemon.emulator.anomalies import MINUTES_TO_BEGIN, Anomaly, find_anomalies
-from daemon.emulator.counts import MINUTE_MS, MINUTES_KEPT
+from daemon.emulator.counts import MINUTES_KEPT
+from daemon.emulator.durations import MINUTE_MS
 from daemon.emulator.events import WorldEvent
 from daemon.emulator.model import Project
 from daemon.emulator.webhooks import Webhooks
@@ -31,23 +32,24 @@ class Alarms:
         self._minute = minute
         for project, since_ms in self._webhooks.subscribed_since(KIND).items():
             facts = self._world.projects[project]
-            for anomaly in self._anomalies(facts):
+            for anomaly in visible_anomalies(self._world, facts, lag_ms=self._world.metrics_lag_ms):
                 noticed_ms = anomaly.started_at_ms + MINUTES_TO_BEGIN * MINUTE_MS
                 if noticed_ms > since_ms and anomaly.id not in self._told:
                     self._told.append(anomaly.id)
                     group = _group(facts, anomaly)
                     self._world.events.publish(WorldEvent(KIND, self._world.now_ms, facts, None, {"group": group}))
 
-    def _anomalies(self, project: Project) -> list[Anomaly]:
-        knob = self._world.knobs.metrics_lag_seconds
-        lag_ms = self._world.scenario.lag.metrics_ms if knob is None else round(knob * 1000)
-        visible_ms = self._world.now_ms - lag_ms
-        cells = self._world.traffic_of(project).counts.per_minute(
-            from_ms=self._world.now_ms - MINUTES_KEPT * MINUTE_MS,
-            to_ms=visible_ms - visible_ms % MINUTE_MS,
-            visible_to_ms=visible_ms,
-        )
-        return find_anomalies(project.id, cells)
+
+def visible_anomalies(world: World, project: Project, *, lag_ms: int) -> list[Anomaly]:
+    """Return the anomalies of *project* in all counts that are kept and older than *lag_ms*, oldest first."""
+    visible_ms = world.now_ms - lag_ms
+    cells = world.traffic_of(project).counts.per_minute(
+        from_ms=world.now_ms - MINUTES_KEPT * MINUTE_MS,
+        # A minute is judged only once it is over and wholly visible: half of one has few errors of few requests.
+        to_ms=visible_ms - visible_ms % MINUTE_MS,
+        visible_to_ms=visible_ms,
+    )
+    return find_anomalies(project.id, cells)
 
 
 def _group(project: Project, anomaly: Anomaly) -> dict[str, object]:

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from daemon.emulator.counts import MINUTE_MS, CellKey
+from daemon.emulator.counts import CellKey
+from daemon.emulator.durations import MINUTE_MS
 from daemon.emulator.identifiers import base62
 
 ERRORS_MIN = 5

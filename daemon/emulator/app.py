@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
@@ -14,10 +14,11 @@ from daemon.emulator import sites, unknown_answers
 from daemon.emulator.call import JSON_CONTENT_TYPE, Answer, Call, Route
 from daemon.emulator.control import Control
 from daemon.emulator.deliveries import Deliveries
-from daemon.emulator.errors import ApiError, ConnectionReset, forbidden, not_found
+from daemon.emulator.errors import ApiError, ConnectionReset, forbidden, not_found, refusal
 from daemon.emulator.fault_specs import (
     ContentTypeFault,
     HtmlFault,
+    NoContentTypeFault,
     ResetFault,
     RouteGroup,
     SlowFault,
@@ -34,20 +35,6 @@ from daemon.emulator.world import World
 
 CONTROL_PREFIX = "/__control/"
 BODY_MAX_BYTES = 10_000_000
-
-_CODES = {
-    400: "bad_request",
-    401: "unauthorized",
-    402: "payment_required",
-    403: "forbidden",
-    404: "not_found",
-    408: "query_timeout",
-    409: "conflict",
-    410: "gone",
-    413: "result_too_large",
-    422: "unprocessable_entity",
-    429: "rate_limited",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,10 +239,10 @@ def _parsed(body: bytes) -> Any:
 
 
 def _status_answer(fault: StatusFault) -> Answer:
-    code = fault.code or _CODES.get(fault.status, "internal_server_error")
     message = fault.message or ("Too many requests" if fault.status == 429 else f"Fault: {fault.status}")
     extra = {} if fault.retry_after_seconds is None else {"retryAfterSeconds": fault.retry_after_seconds}
-    return Answer(fault.status, ApiError(fault.status, code, message).envelope(), headers=_retry_after(extra))
+    error = refusal(fault.status, message, code=fault.code)
+    return Answer(fault.status, error.envelope(), headers=_retry_after(extra))
 
 
 def _retry_after(extra: dict[str, Any]) -> dict[str, str]:
@@ -270,6 +257,8 @@ def _disturbed(answer: Answer, strikes: Strikes) -> Answer:
             return _status_answer(fault)
     if answer.body is None and strikes.first(ContentTypeFault) is not None:
         return Answer(answer.status, "", content_type=JSON_CONTENT_TYPE)
+    if strikes.first(NoContentTypeFault) is not None:
+        return replace(answer, content_type=None)
     return answer
 
 

@@ -117,11 +117,12 @@ def _work(deployment: Deployment, project: Project, framework: Framework) -> Ite
         yield Line(0.36, f"warning: {name} is not set", "stderr", "warning")
     for text in deployment.log.warnings:
         yield Line(0.38, text, "stderr", "warning")
+    output = framework.output.splitlines()
     if deployment.planned_end is not ReadyState.READY:
-        yield Line(0.40, framework.output[0])
+        yield Line(0.40, output[0])
         return
-    for number, text in enumerate(framework.output):
-        yield Line(0.40 + 0.45 * number / len(framework.output), text)
+    for number, text in enumerate(output):
+        yield Line(0.40 + 0.45 * number / len(output), text)
 
 
 def _failure(deployment: Deployment, framework: Framework) -> Iterator[Line]:

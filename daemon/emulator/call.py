@@ -56,6 +56,12 @@ class Call:
             raise not_found("Project not found.")
         return self.team_named(wanted)
 
+    def account_team(self) -> Team:
+        """Return the scoped team; what belongs to the whole of it is no business (403) of a project-scoped token."""
+        if self.token.projects is not None:
+            raise forbidden()
+        return self.scoped_team()
+
     def team_named(self, id_or_slug: str) -> Team:
         """Return a team by id or slug; one that the token cannot reach is a 403."""
         for team in self.teams():

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 
 from daemon.emulator import truth
@@ -16,26 +16,19 @@ from daemon.emulator.errors import ApiError, bad_request, conflict, not_found
 from daemon.emulator.fault_specs import Fault, JobOutcome
 from daemon.emulator.labels import labels
 from daemon.emulator.scenario import DeploySpec, FailuresSpec, MoveSpec, OutageSpec, ProjectRef, VariableChange
+from daemon.emulator.strict import Strict, sentences
 from daemon.emulator.world import World
 
 _FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
 
 
-class _ClockSpec(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _ClockSpec(Strict):
     advance_seconds: float = Field(ge=0)
 
 
-class _JobSpec(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _JobSpec(Strict):
     project: str
     outcome: JobOutcome = JobOutcome.SUCCEEDED
-
-
-class _KnobsSpec(BaseModel):
-    model_config = ConfigDict(extra="allow")
 
 
 Reader = Callable[[QueryParams], Any]
@@ -87,7 +80,7 @@ class Control:
         except ApiError as refusal:
             return Answer(refusal.status, refusal.envelope())
         except ValidationError as error:
-            return Answer(400, bad_request(_sentences(error)).envelope())
+            return Answer(400, bad_request(sentences(error, whole="body")).envelope())
         except ValueError as error:
             return Answer(400, bad_request(str(error)).envelope())
 
@@ -141,7 +134,9 @@ class Control:
         return asdict(self._world.finish_stuck_job(self._world.project(spec.project), spec.outcome))
 
     def _set_knobs(self, body: Any) -> Any:
-        changed = {**self._world.knobs.model_dump(), **_KnobsSpec.model_validate(body).model_dump()}
+        if not isinstance(body, dict):
+            raise bad_request("knobs are an object of names and values")
+        changed = {**self._world.knobs.model_dump(), **body}
         self._world.knobs = type(self._world.knobs).model_validate(changed)
         return self._world.knobs.model_dump()
 
@@ -155,9 +150,3 @@ class Control:
 
 def _fault(item: Any) -> Any:
     return {**item.spec.model_dump(mode="json"), "id": item.id, "matched": item.matched, "fired": item.fired}
-
-
-def _sentences(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in detail['loc']) or 'body'}: {detail['msg']}" for detail in error.errors()
-    )

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-MINUTE_MS = 60_000
+from daemon.emulator.durations import MINUTE_MS
+
 MINUTES_KEPT = 24 * 60
 SECONDS_KEPT_MS = 15 * MINUTE_MS
 """How long counts stay exact to the second; a lag longer than this is rounded down to the minute."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from daemon.emulator.counts import Request
 from daemon.emulator.model import Deployment, Project
-from daemon.emulator.wire import Json
+from daemon.emulator.wire import Json, request_id
 
 MIDDLEWARE_EVERY = 4
 """One in so many function requests passes a middleware, which logs an entry of its own."""
@@ -34,6 +34,8 @@ def _all(project: Project, deployment: Deployment, row: Request) -> Iterator[Jso
     if row.message is not None:
         yield {**common, **_own(row), "level": "error", "type": "stderr", "message": row.message}
         yield {**common, **_own(row), "level": "error", "type": "stderr", "message": f"    at {row.key.route}"}
+    for level, text in row.more_lines:
+        yield {**common, **_own(row), "level": level, "type": "stderr", "message": text}
     if is_function and row.key.http_status == 200 and row.number % REVALIDATION_EVERY == 0:
         yield _revalidation(common, row)
 
@@ -56,7 +58,7 @@ def _common(project: Project, deployment: Deployment, row: Request) -> Json:
         "projectName": project.name,
         "environment": row.key.environment,
         "branch": deployment.commit.branch,
-        "requestId": f"{_REGION}::{row.number:08d}-{row.at_ms}",
+        "requestId": request_id(row),
         "path": row.key.route,
         "entrypoint": row.key.route.strip("/") or "index",
         "executionRegion": _REGION,
@@ -76,7 +78,7 @@ def _proxy(row: Request) -> Json:
         "clientIp": f"203.0.113.{row.number % 254 + 1}",
         "scheme": "https",
         "pathType": "static" if row.source == "static" else "func",
-        "vercelId": f"fra1::{_REGION}::{row.number:08d}-{row.at_ms}",
+        "vercelId": f"fra1::{request_id(row)}",
         "vercelCache": "MISS",
         "lambdaRegion": _REGION,
     }
@@ -84,15 +86,15 @@ def _proxy(row: Request) -> Json:
 
 
 def _revalidation(common: Json, row: Request) -> Json:
-    request_id = f"{common['requestId']}-revalidation"
-    proxy = {**common["proxy"], "statusCode": -1, "pathType": "background_func", "vercelId": request_id}
+    own_id = f"{common['requestId']}-revalidation"
+    proxy = {**common["proxy"], "statusCode": -1, "pathType": "background_func", "vercelId": own_id}
     message = f"revalidated {row.path}"
     return {
         **common,
         "source": "lambda",
         "level": "info",
         "statusCode": 200,
-        "requestId": request_id,
+        "requestId": own_id,
         "proxy": proxy,
         "message": message,
     }

@@ -1,22 +1,16 @@
 """What a drain may be asked to do; strictly read. Source: Vercel OpenAPI, createDrain and updateDrain."""
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from daemon.emulator.errors import bad_request
+from daemon.emulator.strict import RequestBody, body_of
 
 LogSource = Literal["build", "edge", "lambda", "static", "external", "firewall", "redirect"]
 Environment = Literal["production", "preview"]
-SpecT = TypeVar("SpecT", bound=BaseModel)
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-
-class HttpDelivery(_Body):
+class HttpDelivery(RequestBody):
     """Deliver by HTTP; S3, OTLP and ClickHouse are not emulated."""
 
     type: Literal["http"]
@@ -27,19 +21,19 @@ class HttpDelivery(_Body):
     secret: str | None = None
 
 
-class _LogFilter(_Body):
+class _LogFilter(RequestBody):
     sources: tuple[LogSource, ...] | None = None
 
 
-class _DeploymentFilter(_Body):
+class _DeploymentFilter(RequestBody):
     environments: tuple[Environment, ...] | None = None
 
 
-class _ProjectFilter(_Body):
+class _ProjectFilter(RequestBody):
     ids: tuple[str, ...] | None = None
 
 
-class BasicFilter(_Body):
+class BasicFilter(RequestBody):
     """Which entries are wanted; what is None does not matter."""
 
     type: Literal["basic"] = "basic"
@@ -48,21 +42,21 @@ class BasicFilter(_Body):
     project: _ProjectFilter = _ProjectFilter()
 
 
-class ODataFilter(_Body):
+class ODataFilter(RequestBody):
     """Which entries are wanted, as an OData expression over their texts and numbers."""
 
     type: Literal["odata"]
     text: str
 
 
-class FilterV2(_Body):
+class FilterV2(RequestBody):
     """A filter in its versioned envelope."""
 
     version: Literal["v2"]
     filter: Annotated[BasicFilter | ODataFilter, Field(discriminator="type")]
 
 
-class SamplingRule(_Body):
+class SamplingRule(RequestBody):
     """Keep the share ``rate`` (0..1) of the requests that the rule matches; None matches all."""
 
     type: Literal["head_sampling"]
@@ -71,7 +65,7 @@ class SamplingRule(_Body):
     request_path: str | None = None
 
 
-class _Schema(_Body):
+class _Schema(RequestBody):
     version: Literal["v1"]
 
 
@@ -81,7 +75,7 @@ class _Source(BaseModel):
     kind: Literal["self-served", "integration"] = "self-served"
 
 
-class DrainSpec(_Body):
+class DrainSpec(RequestBody):
     """A drain as it was asked for."""
 
     name: str = Field(min_length=1, max_length=100)
@@ -100,7 +94,7 @@ class DrainSpec(_Body):
         return self
 
 
-class DrainTestSpec(_Body):
+class DrainTestSpec(RequestBody):
     """A delivery that is to be tried out once."""
 
     schemas: dict[str, _Schema]
@@ -109,18 +103,9 @@ class DrainTestSpec(_Body):
 
 def parse_drain(body: dict[str, Any]) -> DrainSpec:
     """Return the drain that *body* asks for; else a 400."""
-    return _parsed(DrainSpec, body)
+    return body_of(DrainSpec, body)
 
 
 def parse_drain_test(body: dict[str, Any]) -> DrainTestSpec:
     """Return the delivery that *body* wants tried; else a 400."""
-    return _parsed(DrainTestSpec, body)
-
-
-def _parsed(kind: type[SpecT], body: dict[str, Any]) -> SpecT:
-    try:
-        return kind.model_validate(body)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        where = ".".join(str(part) for part in detail["loc"]) or "body"
-        raise bad_request(f"Invalid request: `{where}`: {detail['msg'].removeprefix('Value error, ')}") from error
+    return body_of(DrainTestSpec, body)

@@ -12,20 +12,21 @@ from dataclasses import dataclass, field
 from daemon.emulator.delivery import SIGNATURE_HEADER, Outbox, Parcel, backoff_ms, signature
 from daemon.emulator.drain_entries import entries_of
 from daemon.emulator.drain_specs import BasicFilter, DrainSpec, FilterV2, HttpDelivery, SamplingRule
-from daemon.emulator.errors import not_found, payment_required
+from daemon.emulator.durations import HOUR_MS, MINUTE_MS
+from daemon.emulator.entitlements import require_paid
+from daemon.emulator.errors import not_found
 from daemon.emulator.identifiers import base62
 from daemon.emulator.knobs import Knobs
 from daemon.emulator.model import Project, Team
 from daemon.emulator.odata import parse_filter
-from daemon.emulator.scenario import Plan
 from daemon.emulator.wire import Json
 from daemon.emulator.world import World
 
 ERRORED_AFTER = 3
 """Failed deliveries in a row after which a drain's status is ``errored``; Vercel publishes no number."""
 FIRST_RETRY_MS = 1_000
-LONGEST_RETRY_MS = 60_000
-GIVEN_UP_AFTER_MS = 3_600_000
+LONGEST_RETRY_MS = MINUTE_MS
+GIVEN_UP_AFTER_MS = HOUR_MS
 VERIFY_HEADER = "x-vercel-verify"
 _FILTERABLE = frozenset({"source", "level", "environment", "statusCode", "host", "path", "branch", "projectId"})
 
@@ -91,7 +92,7 @@ class Drains:
 
     def create(self, team: Team, spec: DrainSpec) -> Drain:
         """Make a drain that gets what happens from now on; on the hobby plan it is a 402."""
-        require_plan(team)
+        require_paid(team, "Drains")
         self._created += 1
         drain = Drain(
             id="drn_" + base62("drain", team.id, self._created, length=24),
@@ -168,12 +169,6 @@ class Drains:
                 continue
             deployment = self._world.deployments[row.key.deployment_id]
             yield from (entry for entry in entries_of(project, deployment, row) if wanted(entry))
-
-
-def require_plan(team: Team) -> None:
-    """Refuse drains on the hobby plan (402). Source: Vercel docs, Drains: Pro and Enterprise."""
-    if team.plan is Plan.HOBBY:
-        raise payment_required("Drains are available on Pro and Enterprise plans.")
 
 
 def verification_code(team: Team) -> str:

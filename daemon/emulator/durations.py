@@ -1,11 +1,15 @@
-"""Durations with units, as scenarios write them."""
+"""Durations: the units in milliseconds, and the words in which scenarios write them."""
 
 import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+_UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -19,5 +23,5 @@ def parse_duration_ms(text: Any) -> int:
     return round(float(match[1]) * _UNITS_MS[match[2]])
 
 
-DurationMs = Annotated[int, BeforeValidator(parse_duration_ms), Field(ge=0, le=366 * 86_400_000)]
+DurationMs = Annotated[int, BeforeValidator(parse_duration_ms), Field(ge=0, le=366 * DAY_MS)]
 """A duration in milliseconds, written with its unit."""

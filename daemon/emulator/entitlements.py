@@ -1,17 +1,16 @@
 """What a plan and its additions grant: who may read counts and request records, and how far back."""
 
-from daemon.emulator.counts import MINUTE_MS, MINUTES_KEPT
+from daemon.emulator.counts import MINUTES_KEPT
+from daemon.emulator.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from daemon.emulator.errors import ApiError, bad_request, not_found, payment_required
 from daemon.emulator.knobs import Knobs
 from daemon.emulator.model import Project, Team, Token
 from daemon.emulator.scenario import Plan
 
-_HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
-_LOGS_KEPT_MS = {Plan.HOBBY: _HOUR_MS, Plan.PRO: _DAY_MS, Plan.ENTERPRISE: 3 * _DAY_MS}
-_COUNTS_KEPT_MS = {Plan.HOBBY: 7 * _DAY_MS, Plan.PRO: 30 * _DAY_MS, Plan.ENTERPRISE: 30 * _DAY_MS}
-_PLUS_KEPT_MS = 30 * _DAY_MS
-COUNTS_REACH_MS = 92 * _DAY_MS
+_LOGS_KEPT_MS = {Plan.HOBBY: HOUR_MS, Plan.PRO: DAY_MS, Plan.ENTERPRISE: 3 * DAY_MS}
+_COUNTS_KEPT_MS = {Plan.HOBBY: 7 * DAY_MS, Plan.PRO: 30 * DAY_MS, Plan.ENTERPRISE: 30 * DAY_MS}
+_PLUS_KEPT_MS = 30 * DAY_MS
+COUNTS_REACH_MS = 92 * DAY_MS
 """How far back ``/metrics/v1`` lets a query begin at all, as observed live by others."""
 
 
@@ -23,6 +22,12 @@ def log_retention_ms(team: Team) -> int:
 def oldest_count_ms(team: Team, now_ms: int) -> int:
     """Return the instant before which *team* sees no counts: by its plan, or because the emulator keeps only a day."""
     return now_ms - min(_COUNTS_KEPT_MS[team.plan], MINUTES_KEPT * MINUTE_MS)
+
+
+def require_paid(team: Team, what: str) -> None:
+    """Refuse (402) to the hobby plan *what* only Pro and Enterprise have. Source: Vercel docs, of each of these."""
+    if team.plan is Plan.HOBBY:
+        raise payment_required(f"{what} are available on Pro and Enterprise plans.")
 
 
 def require_counts(team: Team, knobs: Knobs) -> None:
@@ -50,7 +55,7 @@ def clamped_start_ms(team: Team, knobs: Knobs, *, start_ms: int, now_ms: int) ->
     oldest_ms = oldest_count_ms(team, now_ms)
     if start_ms >= oldest_ms or knobs.metrics_retention == "clamped":
         return max(start_ms, oldest_ms)
-    days = _COUNTS_KEPT_MS[team.plan] // _DAY_MS
+    days = _COUNTS_KEPT_MS[team.plan] // DAY_MS
     raise _too_old(f"the {team.plan.value} plan only grants access to the latest {days} days of data.")
 
 

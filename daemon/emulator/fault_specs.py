@@ -1,11 +1,12 @@
 """The faults that can be asked for, by a scenario or by the control endpoint: what each does and when it fires."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 
 from daemon.emulator.durations import DurationMs
+from daemon.emulator.strict import Misplaced, Strict
 
 
 class RouteGroup(StrEnum):
@@ -32,7 +33,6 @@ class RouteGroup(StrEnum):
     ROLLING_RELEASE = "rolling_release"
     DRAINS = "drains"
     WEBHOOKS = "webhooks"
-    SITE = "site"
     UNKNOWN = "unknown"
 
 
@@ -67,10 +67,8 @@ class When(StrEnum):
     AFTER_ANSWER = "after_answer"
 
 
-class FaultSpec(BaseModel):
+class FaultSpec(Strict):
     """What every fault says about when it fires."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     concerns: ClassVar[frozenset[RouteGroup] | None] = None
     """The only routes on which this kind means anything, so that others do not use up its count; None means all."""
@@ -89,6 +87,13 @@ class FaultSpec(BaseModel):
     probability: float = Field(default=1.0, gt=0, le=1)
     """Chance that a matching request is hit, drawn from ``seed``."""
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _can_fire(self) -> Self:
+        if self.concerns is not None and self.route not in {RouteGroup.ANY, *self.concerns}:
+            fitting = sorted({RouteGroup.ANY.value, *(route.value for route in self.concerns)})
+            raise Misplaced(f"this kind of fault does nothing there, only on {', '.join(fitting)}", "route")
+        return self
 
 
 class StatusFault(FaultSpec):
@@ -128,6 +133,12 @@ class ContentTypeFault(FaultSpec):
 
     concerns = _MOVES
     kind: Literal["content-type"] = "content-type"
+
+
+class NoContentTypeFault(FaultSpec):
+    """Send the body of an answer without a Content-Type, which the real CLI takes for no body at all."""
+
+    kind: Literal["no-content-type"] = "no-content-type"
 
 
 class StaleAliasRequestFault(FaultSpec):
@@ -218,6 +229,7 @@ Fault = Annotated[
     | ResetFault
     | HtmlFault
     | ContentTypeFault
+    | NoContentTypeFault
     | StaleAliasRequestFault
     | JobFault
     | BuildFault

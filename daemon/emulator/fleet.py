@@ -9,6 +9,7 @@ from typing import Protocol
 
 from daemon.emulator import fleet_words as words
 from daemon.emulator import genesis
+from daemon.emulator.durations import MINUTE_MS
 from daemon.emulator.fleet_plan import (
     PlannedBuild,
     PlannedOutage,
@@ -34,16 +35,8 @@ from daemon.emulator.model import (
     Team,
     failure_from,
 )
-from daemon.emulator.scenario import (
-    BuildLogSpec,
-    CommitSpec,
-    DeploySpec,
-    ProjectSpec,
-    ReadyStateSpec,
-    RouteSpec,
-    TeamSpec,
-    TrafficSpec,
-)
+from daemon.emulator.project_specs import BuildLogSpec, CommitSpec, ProjectSpec, ReadyStateSpec, RouteSpec, TrafficSpec
+from daemon.emulator.scenario import DeploySpec, TeamSpec
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _NUMBER_DIGITS = 4
@@ -130,7 +123,7 @@ class Fleet:
             name=name,
             team_id=team.id,
             domains=(f"{name}-{team.slug}.vercel.app", f"{name}.example.com"),
-            created_at_ms=team.created_at_ms + (number + 1) * 60_000,
+            created_at_ms=team.created_at_ms + (number + 1) * MINUTE_MS,
             maker=lambda project: self._settle(project, number),
         )
 

@@ -10,9 +10,11 @@ from functools import lru_cache
 from typing import TypeVar, cast
 
 from daemon.emulator import fleet_words as words
+from daemon.emulator.durations import DAY_MS, MINUTE_MS
 from daemon.emulator.fleet_specs import ErrorShape, FleetSpec
-from daemon.emulator.scenario import FailureSpec, Plan
-from daemon.emulator.shapes import DAY_MS, MINUTE_MS, TrafficShape
+from daemon.emulator.project_specs import FailureSpec
+from daemon.emulator.scenario import Plan
+from daemon.emulator.shapes import TrafficShape
 
 T = TypeVar("T")
 WEEK_MS = 7 * DAY_MS

@@ -3,10 +3,11 @@
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from daemon.emulator.durations import DurationMs
+from daemon.emulator.durations import DAY_MS, DurationMs
 from daemon.emulator.shapes import TrafficShape
+from daemon.emulator.strict import Misplaced, Strict
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -23,18 +24,14 @@ class ErrorShape(StrEnum):
     UPSTREAM_OUTAGE = "upstream-outage"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RateSpec(_Strict):
+class RateSpec(Strict):
     """Requests per second of the projects: a log-normal draw around ``median``, at most ``most``."""
 
     median: float = Field(default=0.5, gt=0, le=1_000)
     most: float = Field(default=20.0, gt=0, le=10_000)
 
 
-class FleetSpec(_Strict):
+class FleetSpec(Strict):
     """A fleet. Weights need not add up to one; the same seed always makes the same fleet."""
 
     name: str = Field(default="fleet", pattern=r"^[A-Za-z0-9._-]+$")
@@ -42,11 +39,11 @@ class FleetSpec(_Strict):
     teams: int = Field(default=1, ge=1, le=1_000)
     projects: int = Field(default=10, ge=1, le=100_000)
     """Projects of each team."""
-    history_ms: DurationMs = Field(default=90 * 86_400_000, alias="history")
+    history_ms: DurationMs = Field(default=90 * DAY_MS, alias="history")
     """How far back the deployments go."""
-    traffic_history_ms: DurationMs = Field(default=900_000, alias="traffic_history", le=86_400_000)
+    traffic_history_ms: DurationMs = Field(default=900_000, alias="traffic_history", le=DAY_MS)
     """How far back the visitors go."""
-    horizon_ms: DurationMs = Field(default=7 * 86_400_000, alias="horizon")
+    horizon_ms: DurationMs = Field(default=7 * DAY_MS, alias="horizon")
     """How far ahead of the start builds and outages are planned."""
     deployments_per_week: float = Field(default=4.0, gt=0, le=500)
     """The median of the projects' rates."""
@@ -72,9 +69,9 @@ class FleetSpec(_Strict):
     def _can_be_drawn_from(self) -> Self:
         for name in ("plans", "traffic", "errors"):
             if not sum(getattr(self, name).values()) > 0:
-                raise ValueError(f"{name}: at least one weight must be above 0")
+                raise Misplaced("at least one weight must be above 0", name)
         if ErrorShape.UPSTREAM_OUTAGE in self.errors:
-            raise ValueError("errors: no deployment causes an upstream-outage; say outages_per_month")
+            raise Misplaced("no deployment causes an upstream-outage; say outages_per_month", "errors")
         if self.teams * self.projects > 100_000:
-            raise ValueError(f"{self.teams} teams x {self.projects} projects are more than 100,000")
+            raise Misplaced(f"{self.teams} teams x {self.projects} projects are more than 100,000", "projects")
         return self

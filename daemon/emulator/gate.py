@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from daemon.emulator.counts import MINUTE_MS, CellKey, Counts
+from daemon.emulator.counts import CellKey, Counts
+from daemon.emulator.durations import MINUTE_MS
 from daemon.emulator.rolling_specs import CheckSpec, GateSpec
 
 WINDOW_MS = 5 * MINUTE_MS

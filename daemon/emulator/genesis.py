@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from daemon.emulator.durations import DAY_MS, MINUTE_MS
 from daemon.emulator.identifiers import base62, commit_sha, host_label
 from daemon.emulator.model import (
     BypassSecret,
@@ -16,9 +17,8 @@ from daemon.emulator.model import (
     Variable,
     failure_from,
 )
-from daemon.emulator.scenario import DeploymentSpec, Plan, ProjectSpec, Scenario, TeamSpec, VariableChange
-
-_DAY_MS = 86_400_000
+from daemon.emulator.project_specs import DeploymentSpec, ProjectSpec
+from daemon.emulator.scenario import Plan, Scenario, TeamSpec, VariableChange
 
 
 def teams_of(scenario: Scenario, start_ms: int) -> dict[str, Team]:
@@ -30,7 +30,7 @@ def teams_of(scenario: Scenario, start_ms: int) -> dict[str, Team]:
 def _team_of(spec: TeamSpec, start_ms: int) -> Team:
     plus = spec.plan is not Plan.HOBBY if spec.observability_plus is None else spec.observability_plus
     team_id = spec.id or "team_" + base62("team", spec.slug, length=24)
-    return Team(team_id, spec.slug, spec.name, spec.plan, plus, start_ms - 900 * _DAY_MS)
+    return Team(team_id, spec.slug, spec.name, spec.plan, plus, start_ms - 900 * DAY_MS)
 
 
 def user_of(scenario: Scenario) -> User:
@@ -57,7 +57,7 @@ def project_of(spec: ProjectSpec, team: Team, number: int) -> Project:
     """Return a project without its deployments; *number* keeps the creation times of projects apart."""
     project_id = spec.id or "prj_" + base62("project", team.slug, spec.name, length=24)
     domains = (f"{spec.name}-{team.slug}.vercel.app", *spec.domains)
-    created = team.created_at_ms + (number + 1) * 60_000
+    created = team.created_at_ms + (number + 1) * MINUTE_MS
     project = Project(project_id, spec.name, team.id, spec, domains, created, created, spec.auto_assign)
     project.bypasses = {secret: BypassSecret(secret, created) for secret in spec.bypass_secrets}
     return project
@@ -94,7 +94,7 @@ def variable_after(change: VariableChange, project: Project, at_ms: int) -> Vari
 
 
 def deployment_of(spec: DeploymentSpec, project: Project, team: Team, created_at_ms: int) -> Deployment:
-    """Return a deployment whose build has just begun."""
+    """Return a deployment whose build has just begun, or waits in its queue."""
     identity = (team.slug, project.name, spec.name)
     commit = Commit(
         sha=spec.commit.sha or commit_sha(*identity),

@@ -10,15 +10,15 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from daemon.emulator.strict import Strict
 
 ENVIRONMENT_VARIABLE = "LASTGOOD_EMULATOR_KNOBS"
 
 
-class Knobs(BaseModel):
+class Knobs(Strict):
     """Answers for what nobody outside Vercel knows; the defaults are the safer reading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     # Moves of production
     rollback_to_current: Literal[409, 422] = 409

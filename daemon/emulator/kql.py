@@ -6,14 +6,12 @@ Source: Vercel CLI 64.0.2, ``logs --help`` and ``metrics --help``, "KQL-inspired
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from daemon.emulator.errors import ApiError, bad_request
+from daemon.emulator.filters import FilterParser, Predicate, Token
 
-Record = Mapping[str, Any]
-Predicate = Callable[[Record], bool]
 _Test = Callable[[Any], bool]
 
 
@@ -25,9 +23,6 @@ class FieldKind(StrEnum):
     TRUTH = "truth"
 
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<text>\"(?:[^\"\\]|\\.)*\")|(?P<mark>>=|<=|!=|[():=<>])|(?P<word>(?:[^\s()\":=<>!\\]|\\.|!(?!=))+))"
-)
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ":": operator.eq,
     "=": operator.eq,
@@ -37,17 +32,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
-_CONNECTIVES = frozenset({"and", "or", "not"})
-_DEEPEST = 50
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-
-    def is_connective(self, word: str) -> bool:
-        return self.kind == "word" and self.text.lower() == word
+_CONNECTIVES = ("and", "or", "not")
 
 
 def parse_kql(text: str, fields: Mapping[str, FieldKind], *, searched: str | None = None) -> Predicate:
@@ -55,102 +40,77 @@ def parse_kql(text: str, fields: Mapping[str, FieldKind], *, searched: str | Non
 
     Bare words search the field *searched*, ignoring case; None means that they are an error.
     """
-    parser = _Parser(_tokens(text), fields, searched)
-    predicate = parser.disjunction(0)
-    parser.expect_end()
-    return predicate
+    return _Parser(text, fields, searched).parse()
 
 
-def _tokens(text: str) -> list[_Token]:
-    tokens, position = [], 0
-    text = text.rstrip()
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise _invalid(f"unexpected {text[position:].lstrip()[:20]!r} at {position}")
-        tokens.append(_Token(str(match.lastgroup), match[str(match.lastgroup)]))
-        position = match.end()
-    return tokens
+class _Parser(FilterParser):
+    """``and`` may be left out, and connectives may be written in capitals."""
 
+    pattern = re.compile(
+        r"\s*(?:(?P<text>\"(?:[^\"\\]|\\.)*\")|(?P<mark>>=|<=|!=|[():=<>])|(?P<word>(?:[^\s()\":=<>!\\]|\\.|!(?!=))+))"
+    )
 
-class _Parser:
-    """Recursive descent; ``or`` binds weaker than ``and`` (which may be left out), and ``and`` weaker than ``not``."""
-
-    def __init__(self, tokens: list[_Token], fields: Mapping[str, FieldKind], searched: str | None) -> None:
-        self._tokens = tokens
+    def __init__(self, text: str, fields: Mapping[str, FieldKind], searched: str | None) -> None:
+        super().__init__(text)
         self._fields = fields
         self._searched = searched
-        self._position = 0
 
-    def disjunction(self, depth: int) -> Predicate:
-        """Parse ``a OR b OR ...``."""
-        terms = [self._conjunction(depth)]
-        while self._accepts_connective("or"):
-            terms.append(self._conjunction(depth))
-        return terms[0] if len(terms) == 1 else lambda record: any(term(record) for term in terms)
+    def refusal(self, message: str) -> ApiError:
+        return bad_request(f"Invalid filter: {message}", issues=[{"path": "filter", "message": message}])
 
-    def _conjunction(self, depth: int) -> Predicate:
-        terms = [self._term(depth)]
-        while self._accepts_connective("and") or self._begins_a_term():
-            terms.append(self._term(depth))
-        return terms[0] if len(terms) == 1 else lambda record: all(term(record) for term in terms)
+    def is_connective(self, token: Token, name: str) -> bool:
+        return token.kind == "word" and token.text.lower() == name
+
+    def continues(self) -> bool:
+        return super().continues() or self._begins_a_term()
 
     def _begins_a_term(self) -> bool:
-        token = self._peek()
-        return token is not None and token.text != ")" and not token.is_connective("or")
+        token = self.peek()
+        return token is not None and token.text != ")" and not self.is_connective(token, "or")
 
-    def _term(self, depth: int) -> Predicate:
-        if depth > _DEEPEST:
-            raise _invalid(f"nested deeper than {_DEEPEST}")
-        if self._accepts_connective("not"):
-            inner = self._term(depth + 1)
-            return lambda record: not inner(record)
-        if self._accepts("("):
-            inner = self.disjunction(depth + 1)
-            self._expect(")")
-            return inner
-        return self._field_or_search()
-
-    def _field_or_search(self) -> Predicate:
-        token = self._next("a field or a value")
-        following = self._peek()
+    def condition(self) -> Predicate:
+        token = self.take("a field or a value")
+        following = self.peek()
         if token.kind == "word" and following is not None and following.text in _COMPARISONS:
             return self._comparison(token.text)
-        if token.kind == "mark" or (token.kind == "word" and token.text.lower() in _CONNECTIVES):
-            raise _invalid(f"unexpected {token.text!r}")
+        if not self._is_value(token):
+            raise self.refusal(f"unexpected {token.text!r}")
         if self._searched is None:
-            raise _invalid(f"{token.text!r} is no condition: write field:value")
+            raise self.refusal(f"{token.text!r} is no condition: write field:value")
         wanted, searched = _unescaped(token).strip("*").lower(), self._searched
         return lambda record: wanted in str(record.get(searched) or "").lower()
+
+    def _is_value(self, token: Token) -> bool:
+        return token.kind != "mark" and not any(self.is_connective(token, name) for name in _CONNECTIVES)
 
     def _comparison(self, field: str) -> Predicate:
         kind = self._fields.get(field)
         if kind is None:
-            raise _invalid(f"unknown field {field!r}, known are {sorted(self._fields)}")
-        sign = self._next("a comparison").text
-        if sign in {":", "="} and self._accepts("("):
+            raise self.refusal(f"unknown field {field!r}, known are {sorted(self._fields)}")
+        sign = self.take("a comparison").text
+        if sign in {":", "="} and self.accepts("("):
             tests = [self._test(field, kind, sign)]
-            while self._accepts_connective("or") or self._begins_a_value():
+            while self.accepts_connective("or") or self._begins_a_value():
                 tests.append(self._test(field, kind, sign))
-            self._expect(")")
+            self.expect(")")
         else:
             tests = [self._test(field, kind, sign)]
         return lambda record: any(test(record.get(field)) for test in tests)
 
     def _begins_a_value(self) -> bool:
-        token = self._peek()
+        token = self.peek()
         return token is not None and token.kind != "mark"
 
     def _test(self, field: str, kind: FieldKind, sign: str) -> _Test:
-        token = self._next(f"a value for {field}")
-        if token.kind == "mark" or (token.kind == "word" and token.text.lower() in _CONNECTIVES):
-            raise _invalid(f"{field} {sign} needs a value, found {token.text!r}")
-        if token == _Token("word", "*"):
+        token = self.take(f"a value for {field}")
+        if not self._is_value(token):
+            raise self.refusal(f"{field} {sign} needs a value, found {token.text!r}")
+        if token == Token("word", "*"):
             return _is_present if sign in {":", "="} else _is_absent
         compare = _COMPARISONS[sign]
         match kind:
             case FieldKind.NUMBER:
-                number = _number(field, _unescaped(token))
+                number = self._number(field, _unescaped(token))
                 return lambda value: value is not None and compare(float(value), number)
             case FieldKind.TRUTH:
                 truth = _unescaped(token).lower() == "true"
@@ -158,39 +118,11 @@ class _Parser:
             case FieldKind.TEXT:
                 return _text_test(token, compare, is_pattern=token.kind == "word" and "*" in token.text)
 
-    def _peek(self) -> _Token | None:
-        return self._tokens[self._position] if self._position < len(self._tokens) else None
-
-    def _next(self, wanted: str) -> _Token:
-        token = self._peek()
-        if token is None:
-            raise _invalid(f"expected {wanted}, found the end")
-        self._position += 1
-        return token
-
-    def _accepts(self, mark: str) -> bool:
-        token = self._peek()
-        if token is None or token.kind != "mark" or token.text != mark:
-            return False
-        self._position += 1
-        return True
-
-    def _accepts_connective(self, word: str) -> bool:
-        token = self._peek()
-        if token is None or not token.is_connective(word):
-            return False
-        self._position += 1
-        return True
-
-    def _expect(self, mark: str) -> None:
-        if not self._accepts(mark):
-            raise _invalid(f"expected {mark!r}")
-
-    def expect_end(self) -> None:
-        """Refuse what stands after a whole filter."""
-        token = self._peek()
-        if token is not None:
-            raise _invalid(f"unexpected {token.text!r}")
+    def _number(self, field: str, text: str) -> float:
+        try:
+            return float(text)
+        except ValueError as error:
+            raise self.refusal(f"{field} is a number, {text!r} is none") from error
 
 
 def _is_present(value: Any) -> bool:
@@ -201,7 +133,7 @@ def _is_absent(value: Any) -> bool:
     return not _is_present(value)
 
 
-def _text_test(token: _Token, compare: Callable[[Any, Any], bool], *, is_pattern: bool) -> _Test:
+def _text_test(token: Token, compare: Callable[[Any, Any], bool], *, is_pattern: bool) -> _Test:
     if not is_pattern:
         text = _unescaped(token)
         return lambda value: compare("" if value is None else str(value), text)
@@ -211,17 +143,6 @@ def _text_test(token: _Token, compare: Callable[[Any, Any], bool], *, is_pattern
     return lambda value: (pattern.fullmatch("" if value is None else str(value)) is not None) == wants_match
 
 
-def _unescaped(token: _Token) -> str:
+def _unescaped(token: Token) -> str:
     text = token.text[1:-1] if token.kind == "text" else token.text
     return re.sub(r"\\(.)", r"\1", text)
-
-
-def _number(field: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise _invalid(f"{field} is a number, {text!r} is none") from error
-
-
-def _invalid(message: str) -> ApiError:
-    return bad_request(f"Invalid filter: {message}", issues=[{"path": "filter", "message": message}])

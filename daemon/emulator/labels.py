@@ -128,7 +128,7 @@ def _project(world: World, project: Project) -> Label:
     return {"project": project.name, "projectId": project.id, "team": world.team_of(project).slug}
 
 
-def _failure(ratio: float, status: int, route: str | None, message: str) -> Label:
+def _failure(ratio: float, status: int, route: str | None, message: str | None) -> Label:
     return {"ratio": ratio, "status": status, "route": route, "message": message}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from daemon.emulator.model import Deployment, Project
-from daemon.emulator.scenario import ProjectSpec
+from daemon.emulator.project_specs import ProjectSpec
 
 _UNKNOWN = ProjectSpec(name="unknown")
 """Stands where the maker puts the real one before anybody can read it."""

@@ -32,7 +32,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Production went from one deployment to another. ``by`` is a token's name, a human, or ``auto-assign``."""
+    """Production went from one deployment to another. ``by`` is a token, a human, or what of the platform did it."""
 
     at_ms: int
     project: str

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
+from daemon.emulator.durations import MINUTE_MS
 from daemon.emulator.errors import ApiError
 
-MINUTE_MS = 60_000
 REPORTED_PER_MINUTE = 500
 
 

@@ -10,11 +10,15 @@ from daemon.emulator.call import Call
 from daemon.emulator.counts import CellKey
 from daemon.emulator.entitlements import require_observability_token
 from daemon.emulator.errors import ApiError, bad_request
-from daemon.emulator.fault_specs import IngestLagFault
+from daemon.emulator.fault_specs import IngestLagFault, ShiftedWindowFault
 from daemon.emulator.kql import FieldKind
 from daemon.emulator.model import Project, Team
 from daemon.emulator.series import DIMENSIONS
 
+DEFAULT_LIMIT = 10
+LARGEST_LIMIT = 500
+"""Groups of an answer: so many unless asked, and at most. Source: Vercel CLI 58.4.4; the cap was observed by others."""
+MOST_BUCKETS = 5_000
 _FUNCTION_SOURCES = frozenset({"serverless", "edge-function"})
 
 
@@ -93,16 +97,20 @@ def _runs_a_function(key: CellKey, source: str | None) -> bool:
 
 def metrics_lag_ms(call: Call) -> int:
     """Return how old the newest visible counts are: by a fault, by a knob, else by the scenario."""
-    fault, knob = call.strikes.first(IngestLagFault), call.world.knobs.metrics_lag_seconds
-    if fault is not None:
-        return round(fault.seconds * 1000)
-    return call.world.scenario.lag.metrics_ms if knob is None else round(knob * 1000)
+    fault = call.strikes.first(IngestLagFault)
+    return call.world.metrics_lag_ms if fault is None else round(fault.seconds * 1000)
 
 
 def logs_lag_ms(call: Call) -> int:
     """Return how old the newest visible log rows are: by a fault, else by the scenario."""
     fault = call.strikes.first(IngestLagFault)
     return call.world.scenario.lag.logs_ms if fault is None else round(fault.seconds * 1000)
+
+
+def shift_ms(call: Call) -> int:
+    """Return by how much a fault shifts the window of an answer; negative means earlier."""
+    fault = call.strikes.first(ShiftedWindowFault)
+    return 0 if fault is None else round(fault.seconds * 1000)
 
 
 def scope_of(call: Call, scope: Any) -> tuple[Team, list[Project]]:
@@ -138,6 +146,11 @@ def instant_ms(text: Any, path: str) -> int:
     except (TypeError, ValueError) as error:
         raise bad_request(f"Invalid {path}: not an ISO 8601 instant.", issues=[issue(path, "Invalid")]) from error
     return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def is_whole(value: Any, least: int, most: int) -> bool:
+    """Tell whether *value* is a whole number from *least* to *most*; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def issue(path: str, message: str) -> dict[str, str]:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from daemon.emulator.scenario import BuildLogSpec, FailureSpec, Plan, ProjectSpec
+from daemon.emulator.project_specs import BuildLogSpec, FailureSpec, ProjectSpec
+from daemon.emulator.scenario import Plan
 from daemon.emulator.splits import Split
 
 Milliseconds = int
@@ -110,12 +111,12 @@ class Commit:
 class Failure:
     """A way to fail: the share *ratio* (0..1) of the requests to *route* (None: all) answers *status*.
 
-    ``from_ms`` and ``until_ms`` are instants; None means since ever, and for ever.
+    ``from_ms`` and ``until_ms`` are instants; None means since ever, and for ever. ``message`` None: nothing is logged.
     """
 
     ratio: float
     status: int
-    message: str
+    message: str | None
     route: str | None
     error_code: str
     from_ms: Milliseconds | None

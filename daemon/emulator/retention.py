@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from daemon.emulator.model import Deployment, Project, ReadyState
-from daemon.emulator.scenario import ExpirationSpec
+from daemon.emulator.project_specs import ExpirationSpec
 
 
 def has_expired(deployment: Deployment, project: Project, siblings: Iterable[Deployment], now_ms: int) -> bool:

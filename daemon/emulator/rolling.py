@@ -1,26 +1,27 @@
 """Rolling releases: a canary takes over production stage by stage, by time or by approval, watched by a gate.
 
-Invariant: a project has at most one ACTIVE release, and while it is ACTIVE the project's production is its base.
+Invariant: a project has at most one ACTIVE release, and while it is ACTIVE the project's production is its base,
+unless somebody deletes that.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from daemon.emulator import genesis
+from daemon.emulator.durations import MINUTE_MS
+from daemon.emulator.entitlements import require_paid
 from daemon.emulator.errors import bad_request, conflict, not_found, payment_required, unprocessable
+from daemon.emulator.events import WorldEvent
 from daemon.emulator.gate import Evaluation, evaluate
 from daemon.emulator.identifiers import base62
-from daemon.emulator.knobs import Knobs
 from daemon.emulator.model import Deployment, JobKind, Project, ReadyState, ReadySubstate, Team
 from daemon.emulator.rolling_specs import GateSpec, RollingReleaseConfig
 from daemon.emulator.scenario import Plan
 from daemon.emulator.splits import Split
-from daemon.emulator.traffic import Traffic
+from daemon.emulator.state import State
 
-MINUTE_MS = 60_000
 RELEASES_KEPT = 100
 PRO_SLOTS = 1
 """Projects that may have rolling releases on the pro plan. Source: Vercel docs, Rolling Releases."""
@@ -89,22 +90,8 @@ class Release:
         return following[0] if following and self.state is ReleaseState.ACTIVE else None
 
 
-class Stagehand(Protocol):
-    """What a rolling release needs of the world."""
-
-    now_ms: int
-    knobs: Knobs
-    projects: dict[str, Project]
-    deployments: dict[str, Deployment]
-    teams: Mapping[str, Team]
-
-    def schedule(self, at_ms: int, effect: Callable[[int], None]) -> None:
-        """Let *effect* happen at *at_ms*."""
-        ...
-
-    def traffic_of(self, project: Project) -> Traffic:
-        """Return the traffic of *project* up to the present instant."""
-        ...
+class Mover(Protocol):
+    """Who moves production when a release is over, or when its gate will have it so."""
 
     def take_over(self, project: Project, target: Deployment, *, kind: JobKind, by: str, at_ms: int) -> None:
         """Point every production domain of *project* to *target* at *at_ms*, with no job."""
@@ -114,17 +101,14 @@ class Stagehand(Protocol):
         """Let the platform itself roll back to *deployment_id* at *at_ms*."""
         ...
 
-    def release_moved(self, project: Project, release: Release, how: Advance, at_ms: int) -> None:
-        """Tell whoever listens."""
-        ...
-
 
 class RollingReleases:
     """The configurations and the releases of every project of a world."""
 
-    def __init__(self, world: Stagehand) -> None:
+    def __init__(self, state: State, mover: Mover) -> None:
         """Begin with no configuration and no release."""
-        self._world = world
+        self._state = state
+        self._mover = mover
         self._configs: dict[str, RollingReleaseConfig] = {}
         self._releases: dict[str, deque[Release]] = {}
         self._number = 0
@@ -135,21 +119,24 @@ class RollingReleases:
         """Return the configuration of *project*; None when rolling releases are off."""
         return self._configs.get(project.id)
 
+    def applies_to(self, project: Project) -> bool:
+        """Tell whether a deployment takes production of *project* by a release: there must be one to begin from."""
+        return self.config(project) is not None and project.production_id is not None
+
     def configure(self, project: Project, config: RollingReleaseConfig | None) -> None:
         """Set the configuration, or switch it off with None; a plan without a free slot is a 402."""
         if config is None:
             self._configs.pop(project.id, None)
             return
-        team = self._world.teams[project.team_id]
-        if team.plan is Plan.HOBBY:
-            raise payment_required("Rolling Releases are available on Pro and Enterprise plans.")
+        team = self._state.teams[project.team_id]
+        require_paid(team, "Rolling Releases")
         if project.id not in self._configs and self.free_slots(team) == 0:
             raise payment_required("No rolling release slots are available for this team.")
         self._configs[project.id] = config
 
     def enabled_projects(self, team: Team) -> list[str]:
         """Return the ids of the projects of *team* that have rolling releases."""
-        return [item for item in self._configs if self._world.projects[item].team_id == team.id]
+        return [item for item in self._configs if self._state.projects[item].team_id == team.id]
 
     def free_slots(self, team: Team) -> int | None:
         """Return how many more projects of *team* may have rolling releases; None means any number."""
@@ -181,7 +168,7 @@ class RollingReleases:
 
     def start(self, project: Project, canary: Deployment, *, by: str, at_ms: int | None = None) -> Release:
         """Start a release of *canary*; what cannot be released is refused."""
-        begins = self._world.now_ms if at_ms is None else at_ms
+        begins = self._state.now_ms if at_ms is None else at_ms
         config = self.config(project)
         if config is None:
             raise bad_request("Rolling releases are not enabled for this project.")
@@ -198,9 +185,9 @@ class RollingReleases:
         canary.substate = ReadySubstate.ROLLING
         project.pinned = False
         self._enter(release, 0, begins)
-        self._world.release_moved(project, release, Advance.STARTED, begins)
+        self._tell(release, Advance.STARTED, begins)
         if release.gate is not None and release.gate.enabled:
-            self._world.schedule(begins + MINUTE_MS, lambda at: self._evaluate(release, at))
+            self._state.schedule(begins + MINUTE_MS, lambda at: self._evaluate(release, at))
         return release
 
     def approve(self, project: Project, *, next_index: int, canary_id: str) -> Release:
@@ -209,13 +196,13 @@ class RollingReleases:
         following = release.next_stage
         if following is None or following.index != next_index:
             raise conflict(f"Stage {next_index} is not the next stage of the rolling release.")
-        self._advance(release, self._world.now_ms)
+        self._advance(release, self._state.now_ms)
         return release
 
     def complete(self, project: Project, *, canary_id: str) -> Release:
         """Let the canary take over at once; another canary is a 409."""
         release = self._released(project, canary_id)
-        self._finish(release, self._world.now_ms)
+        self._finish(release, self._state.now_ms)
         return release
 
     def queue(self, project: Project, deployment: Deployment) -> None:
@@ -225,7 +212,7 @@ class RollingReleases:
         if deployment.id == release.canary_id:
             raise conflict(f"Deployment {deployment.id} is being released already.")
         release.queued_id = deployment.id
-        release.updated_at_ms = self._world.now_ms
+        release.updated_at_ms = self._state.now_ms
 
     def abort(self, project: Project, at_ms: int) -> None:
         """End the active release, if there is one, with everybody back on what production is then."""
@@ -235,10 +222,10 @@ class RollingReleases:
         self._split(release, Split(at_ms, None))
         release.state, release.updated_at_ms = ReleaseState.ABORTED, at_ms
         release.paused_share = release.queued_id = None
-        canary = self._world.deployments.get(release.canary_id)
+        canary = self._state.deployments.get(release.canary_id)
         if canary is not None and canary.substate is ReadySubstate.ROLLING:
-            canary.substate = ReadySubstate(self._world.knobs.aborted_canary_substate)
-        self._world.release_moved(project, release, Advance.ABORTED, at_ms)
+            canary.substate = ReadySubstate(self._state.knobs.aborted_canary_substate)
+        self._tell(release, Advance.ABORTED, at_ms)
 
     # Inside
 
@@ -281,7 +268,7 @@ class RollingReleases:
         to_share = release.stages[index + 1].percentage / 100 if stage.shifts_linearly else stage.percentage / 100
         self._split(release, Split(at_ms, release.canary_id, stage.percentage / 100, to_share, until_ms))
         if until_ms is not None and not stage.requires_approval:
-            self._world.schedule(until_ms, lambda at: self._end_stage(release, index, at))
+            self._state.schedule(until_ms, lambda at: self._end_stage(release, index, at))
 
     def _end_stage(self, release: Release, index: int, at_ms: int) -> None:
         is_due = release.state is ReleaseState.ACTIVE and release.stage_index == index and release.paused_share is None
@@ -289,29 +276,34 @@ class RollingReleases:
             self._advance(release, at_ms)
 
     def _advance(self, release: Release, at_ms: int) -> None:
-        project = self._world.projects[release.project_id]
         if release.stages[release.stage_index + 1].is_final:
             self._finish(release, at_ms)
             return
         self._enter(release, release.stage_index + 1, at_ms)
-        self._world.release_moved(project, release, Advance.APPROVED, at_ms)
+        self._tell(release, Advance.APPROVED, at_ms)
 
     def _finish(self, release: Release, at_ms: int) -> None:
-        project = self._world.projects[release.project_id]
-        canary = self._world.deployments[release.canary_id]
+        project = self._state.projects[release.project_id]
+        canary = self._state.deployments[release.canary_id]
         release.stage_index, release.stage_since_ms = len(release.stages) - 1, at_ms
         release.state, release.updated_at_ms, release.paused_share = ReleaseState.COMPLETE, at_ms, None
         self._split(release, Split(at_ms, None))
-        self._world.take_over(project, canary, kind=JobKind.ROLLING_RELEASE, by=release.by, at_ms=at_ms)
-        self._world.release_moved(project, release, Advance.COMPLETED, at_ms)
-        queued = self._world.deployments.get(release.queued_id or "")
+        self._mover.take_over(project, canary, kind=JobKind.ROLLING_RELEASE, by=release.by, at_ms=at_ms)
+        self._tell(release, Advance.COMPLETED, at_ms)
+        queued = self._state.deployments.get(release.queued_id or "")
         release.queued_id = None
         if queued is not None and queued.id != project.production_id and self.config(project) is not None:
             self.start(project, queued, by=release.by, at_ms=at_ms)
 
+    def _tell(self, release: Release, how: Advance, at_ms: int) -> None:
+        """Tell whoever listens that *release* has moved on."""
+        project, canary = self._state.projects[release.project_id], self._state.deployments.get(release.canary_id)
+        kind = f"project.rolling-release.{how.value}"
+        self._state.events.publish(WorldEvent(kind, at_ms, project, canary, {"release": release}))
+
     def _split(self, release: Release, split: Split) -> None:
-        project = self._world.projects[release.project_id]
-        self._world.traffic_of(project)  # The seconds before the change are generated as they were.
+        project = self._state.projects[release.project_id]
+        self._state.traffic_of(project)  # The seconds before the change are generated as they were.
         project.splits.append(split)
 
     def _evaluate(self, release: Release, at_ms: int) -> None:
@@ -319,22 +311,22 @@ class RollingReleases:
         rules = release.gate
         if release.state is not ReleaseState.ACTIVE or rules is None or release.tripped_at_ms is not None:
             return
-        project = self._world.projects[release.project_id]
-        counts = self._world.traffic_of(project).counts
+        project = self._state.projects[release.project_id]
+        counts = self._state.traffic_of(project).counts
         release.evaluations.append(evaluate(release, rules, counts, at_ms))
         while len(release.evaluations) > rules.window_size:
             release.evaluations.popleft()
         failed = sum(item.failed for item in release.evaluations)
         if failed >= rules.failure_threshold:
             self._trip(project, release, rules, at_ms)
-        self._world.schedule(at_ms + MINUTE_MS, lambda at: self._evaluate(release, at))
+        self._state.schedule(at_ms + MINUTE_MS, lambda at: self._evaluate(release, at))
 
     def _trip(self, project: Project, release: Release, rules: GateSpec, at_ms: int) -> None:
         release.tripped_at_ms = at_ms
         if rules.dry_run:
             return
         if rules.action == "rollback":
-            self._world.roll_back_for_gate(project, release.base_id, at_ms)
+            self._mover.roll_back_for_gate(project, release.base_id, at_ms)
             return
         release.paused_share = self.share(project, at_ms)
         release.updated_at_ms = at_ms

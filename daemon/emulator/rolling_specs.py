@@ -3,17 +3,12 @@
 import itertools
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, model_validator
 
-from daemon.emulator.errors import bad_request
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+from daemon.emulator.strict import RequestBody, body_of
 
 
-class StageSpec(_Body):
+class StageSpec(RequestBody):
     """One stage. ``duration`` is in minutes; None waits for an approval (or, in the last stage, for nothing)."""
 
     target_percentage: float = Field(ge=0, le=100)
@@ -22,7 +17,7 @@ class StageSpec(_Body):
     require_approval: bool = False
 
 
-class CheckSpec(_Body):
+class CheckSpec(RequestBody):
     """What the gate looks at. Source: Vercel OpenAPI, getRollingReleaseConfig, gate.checks, and its defaults."""
 
     type: Literal["error-rate-5xx"] = "error-rate-5xx"
@@ -32,7 +27,7 @@ class CheckSpec(_Body):
     exclude_status_codes: tuple[int, ...] = ()
 
 
-class GateSpec(_Body):
+class GateSpec(RequestBody):
     """Vercel's own controller: it trips when enough of the last evaluations failed."""
 
     enabled: bool = True
@@ -43,7 +38,7 @@ class GateSpec(_Body):
     checks: tuple[CheckSpec, ...] = (CheckSpec(),)
 
 
-class RollingReleaseConfig(_Body):
+class RollingReleaseConfig(RequestBody):
     """The configuration of a project. Source: Vercel CLI 64.0.2, rolling-release configure; Vercel OpenAPI."""
 
     enabled: Literal[True] = True
@@ -76,9 +71,4 @@ def parse_config(body: dict[str, Any]) -> RollingReleaseConfig | None:
     """Return the configuration that *body* asks for; None when it switches rolling releases off; else a 400."""
     if body.get("enabled") is False:
         return None
-    try:
-        return RollingReleaseConfig.model_validate(body)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        where = ".".join(str(part) for part in detail["loc"]) or "body"
-        raise bad_request(f"Invalid request: `{where}`: {detail['msg'].removeprefix('Value error, ')}") from error
+    return body_of(RollingReleaseConfig, body)

@@ -1,18 +1,16 @@
-"""What a scenario may say: team, projects, history, traffic, and what happens when; unknown keys are errors."""
+"""What a scenario may say: teams, tokens, projects, and what happens when; names that nobody bears are errors."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from daemon.emulator.durations import DurationMs
+from daemon.emulator.durations import DAY_MS, DurationMs
 from daemon.emulator.fault_specs import Fault
 from daemon.emulator.fleet_specs import FleetSpec
 from daemon.emulator.knobs import Knobs
-from daemon.emulator.shapes import TrafficShape
-
-Ratio = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._-]+$")]
+from daemon.emulator.project_specs import DeploymentSpec, FailureSpec, Name, ProjectSpec
+from daemon.emulator.strict import Misplaced, Strict
 
 
 class Plan(StrEnum):
@@ -23,19 +21,7 @@ class Plan(StrEnum):
     ENTERPRISE = "enterprise"
 
 
-class ReadyStateSpec(StrEnum):
-    """How a build of a scenario ends."""
-
-    READY = "READY"
-    ERROR = "ERROR"
-    CANCELED = "CANCELED"
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TeamSpec(_Strict):
+class TeamSpec(Strict):
     """The team. ``observability_plus`` None means what the plan usually has: yes, except on hobby."""
 
     slug: Name = "acme"
@@ -45,7 +31,7 @@ class TeamSpec(_Strict):
     observability_plus: bool | None = None
 
 
-class UserSpec(_Strict):
+class UserSpec(Strict):
     """The account behind the tokens."""
 
     username: Name = "bot"
@@ -54,7 +40,7 @@ class UserSpec(_Strict):
     id: str | None = None
 
 
-class TokenSpec(_Strict):
+class TokenSpec(Strict):
     """A bearer token: personal, of one ``team``, or project-scoped.
 
     ``projects`` makes it project-scoped: no user, no observability, other projects are not found.
@@ -68,120 +54,7 @@ class TokenSpec(_Strict):
     """Slug of the only team that it reaches; None means every team."""
 
 
-class FailureSpec(_Strict):
-    """A share of the requests that answers an error.
-
-    In a deployment ``after`` counts from its first activation, in an outage from the moment it begins.
-    """
-
-    ratio: Ratio
-    status: int = Field(default=500, ge=400, le=599)
-    message: str = "Error: something broke"
-    route: str | None = None
-    error_code: str = ""
-    after_ms: DurationMs = Field(default=0, alias="after")
-    lasts_ms: DurationMs | None = Field(default=None, alias="lasts")
-
-
-class CommitSpec(_Strict):
-    """The commit of a build; the sha defaults to one derived from the deployment's name."""
-
-    message: str | None = None
-    author: str = "Ada Lovelace"
-    branch: str = "main"
-    sha: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
-
-
-class BuildLogSpec(_Strict):
-    """What a build says besides what its framework's builds always say."""
-
-    warnings: tuple[str, ...] = ()
-    missing_env: tuple[Name, ...] = ()
-    error: str | None = None
-    """Why a build that ends in ERROR failed; None leaves it to the framework."""
-
-
-class DeploymentSpec(_Strict):
-    """One build; ``name`` is how the scenario and the control endpoint speak of it (the API id is derived)."""
-
-    name: Name
-    id: str | None = Field(default=None, pattern=r"^dpl_\w+$")
-    url: str | None = None
-    target: Literal["production", "preview"] = "production"
-    queue_ms: DurationMs = Field(default=0, alias="queue")
-    """How long it waits before its build begins."""
-    build_ms: DurationMs = Field(default=10_000, alias="build")
-    ends: ReadyStateSpec = ReadyStateSpec.READY
-    source: Literal["git", "cli", "redeploy", "import"] = "git"
-    commit: CommitSpec = CommitSpec()
-    failures: tuple[FailureSpec, ...] = ()
-    meta: dict[str, str] = Field(default_factory=dict)
-    auto_assign: bool = True
-    """False is a ``--skip-domain`` build: it stays staged."""
-    log: BuildLogSpec = BuildLogSpec()
-
-
-class PastDeploymentSpec(DeploymentSpec):
-    """A build from before the start; ``staged`` says that it never got the production domains."""
-
-    age_ms: DurationMs = Field(alias="age")
-    staged: bool = False
-
-
-class RouteSpec(_Strict):
-    """A route of the site, its share of the requests and the statuses of its good answers (status: weight)."""
-
-    path: str = Field(pattern=r"^/")
-    weight: float = Field(default=1.0, gt=0)
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"] = "GET"
-    source: Literal["serverless", "static", "edge-function", "edge-middleware"] = "serverless"
-    statuses: dict[int, float] = Field(default_factory=lambda: {200: 1.0}, min_length=1)
-
-
-_ROUTES = (
-    RouteSpec(path="/", weight=40, statuses={200: 97, 304: 3}),
-    RouteSpec(path="/products/[id]", weight=30, statuses={200: 96, 404: 4}),
-    RouteSpec(path="/api/search", weight=15),
-    RouteSpec(path="/api/cart", weight=10, method="POST", statuses={200: 95, 400: 5}),
-    RouteSpec(path="/api/checkout", weight=5, method="POST", statuses={200: 92, 402: 8}),
-)
-
-
-class PreviewSpec(_Strict):
-    """Traffic of preview deployments: noise that must not be mistaken for production's."""
-
-    requests_per_second: float = Field(default=0.0, ge=0, le=10_000)
-    error_ratio: Ratio = 0.0
-
-
-class TrafficSpec(_Strict):
-    """Who visits the site. Requests per second are the mean of a Poisson process."""
-
-    requests_per_second: float = Field(default=10.0, ge=0, le=10_000)
-    shape: TrafficShape = "flat"
-    """How the mean changes with time; ``minutely`` is one request a minute, whatever the mean."""
-    routes: tuple[RouteSpec, ...] = Field(default=_ROUTES, min_length=1)
-    baseline_error_ratio: Ratio = 0.001
-    baseline_status: int = Field(default=500, ge=500, le=599)
-    firewall_denied_ratio: Ratio = 0.0
-    preview: PreviewSpec = PreviewSpec()
-    failures: tuple[FailureSpec, ...] = ()
-    """What fails on every deployment, counted from the start of the emulator; ``after`` 0 means since ever."""
-
-
-class VariableSpec(_Strict):
-    """An environment variable: its name and when it was written, never its value."""
-
-    key: Name
-    type: Literal["encrypted", "plain", "sensitive", "secret", "system"] = "encrypted"
-    target: tuple[Literal["production", "preview", "development"], ...] = ("production", "preview", "development")
-    age_ms: DurationMs = Field(default=864_000_000, alias="age")
-    """How long before the start it was created."""
-    updated_ms: DurationMs | None = Field(default=None, alias="updated")
-    """How long before the start it was written last; None means never after its creation."""
-
-
-class VariableChange(_Strict):
+class VariableChange(Strict):
     """Somebody writes an environment variable, which a build from before does not know."""
 
     project: str
@@ -190,51 +63,13 @@ class VariableChange(_Strict):
     """None keeps what it was, or means all three for a new one."""
 
 
-class ExpirationSpec(_Strict):
-    """How long deployments are kept, by kind, and how many of the newest production ones are kept whatever their age.
-
-    Source: Vercel docs, Deployment Retention; the kinds are those of the OpenAPI's ``deploymentExpiration``.
-    """
-
-    production_ms: DurationMs = Field(default=31_536_000_000, alias="production")
-    preview_ms: DurationMs = Field(default=15_552_000_000, alias="preview")
-    errored_ms: DurationMs = Field(default=7_776_000_000, alias="errored")
-    canceled_ms: DurationMs = Field(default=2_592_000_000, alias="canceled")
-    keep: int = Field(default=10, ge=0, le=100)
-
-
-class ProjectSpec(_Strict):
-    """One project and how it came to be what it is at the start."""
-
-    name: Name
-    team: Name | None = None
-    """Slug of its team; None means the first one."""
-    id: str | None = Field(default=None, pattern=r"^prj_\w+$")
-    domains: tuple[str, ...] = ()
-    framework: str = "nextjs"
-    node_version: Literal["18.x", "20.x", "22.x", "24.x"] = "22.x"
-    auto_assign: bool = True
-    production: str | None = None
-    """Name of the deployment that serves at the start; None means the newest one that ended READY and is not staged."""
-    deployments: tuple[PastDeploymentSpec, ...] = ()
-    traffic: TrafficSpec = TrafficSpec()
-    env: tuple[VariableSpec, ...] = ()
-    expiration: ExpirationSpec = ExpirationSpec()
-    protection: Literal["none", "standard", "all"] = "none"
-    """Who must log in: nobody, visitors of everything but production domains, everybody."""
-    bypass_secrets: tuple[str, ...] = ()
-    """Secrets of the protection bypass that exist since long."""
-    priority: bool = False
-    """A Priority project has records of CDN requests without Observability Plus. Source: Vercel CLI 64.0.2, logs."""
-
-
 class DeploySpec(DeploymentSpec):
     """A build that begins while the emulator runs."""
 
     project: str
 
 
-class MoveSpec(_Strict):
+class MoveSpec(Strict):
     """A promote or rollback by somebody else than the API client under test."""
 
     project: str
@@ -249,13 +84,13 @@ class OutageSpec(FailureSpec):
     project: str
 
 
-class ProjectRef(_Strict):
+class ProjectRef(Strict):
     """A project by name."""
 
     project: str
 
 
-class FailuresSpec(_Strict):
+class FailuresSpec(Strict):
     """New behaviour of a deployment, from now on; an empty list heals it."""
 
     project: str
@@ -263,7 +98,7 @@ class FailuresSpec(_Strict):
     failures: tuple[FailureSpec, ...] = ()
 
 
-class Happening(_Strict):
+class Happening(Strict):
     """One thing that happens ``at`` a time after the start; exactly one of the other keys."""
 
     at_ms: DurationMs = Field(alias="at")
@@ -279,13 +114,23 @@ class Happening(_Strict):
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
-        said = [name for name in type(self).model_fields if name != "at_ms" and getattr(self, name) is not None]
+        said = [name for name in self._kinds() if getattr(self, name) is not None]
         if len(said) != 1:
-            raise ValueError(f"a happening needs exactly one of deploy, promote, rollback, ...; this one has {said}")
+            raise ValueError(f"a happening needs exactly one of {', '.join(self._kinds())}; this one has {said}")
         return self
 
+    @classmethod
+    def _kinds(cls) -> list[str]:
+        return [name for name in cls.model_fields if name != "at_ms"]
 
-class JobsSpec(_Strict):
+    @property
+    def what(self) -> tuple[str, object]:
+        """Return the key that says what happens, and what it says."""
+        [said] = [(name, detail) for name in self._kinds() if (detail := getattr(self, name)) is not None]
+        return said
+
+
+class JobsSpec(Strict):
     """How long an alias job takes."""
 
     pending_ms: DurationMs = Field(default=300, alias="pending")
@@ -294,34 +139,33 @@ class JobsSpec(_Strict):
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> Self:
         if self.duration_ms < self.pending_ms:
-            raise ValueError(
-                f"jobs.duration ({self.duration_ms} ms) is shorter than jobs.pending ({self.pending_ms} ms)"
-            )
+            message = f"jobs.duration ({self.duration_ms} ms) is shorter than jobs.pending ({self.pending_ms} ms)"
+            raise Misplaced(message, "duration")
         return self
 
 
-class BuildsSpec(_Strict):
-    """How long the builds take that clients ask for, and how the next ones end."""
+class BuildsSpec(Strict):
+    """How long the builds take that clients ask for; how they end is for a fault to say."""
 
     queue_ms: DurationMs = Field(default=500, alias="queue")
     duration_ms: DurationMs = Field(default=2_000, alias="duration")
 
 
-class LagSpec(_Strict):
+class LagSpec(Strict):
     """How old the newest visible counts and rows are."""
 
     metrics_ms: DurationMs = Field(default=30_000, alias="metrics")
     logs_ms: DurationMs = Field(default=5_000, alias="logs")
 
 
-class Scenario(_Strict):
+class Scenario(Strict):
     """Everything that decides what the emulated world is and does."""
 
     name: Name = "unnamed"
     description: str = ""
     parameters: dict[str, float | int | str] = Field(default_factory=dict)
     seed: int = 1
-    history_ms: DurationMs = Field(default=900_000, alias="history", le=86_400_000)
+    history_ms: DurationMs = Field(default=900_000, alias="history", le=DAY_MS)
     """How much traffic there was before the start."""
     rows_kept: int = Field(default=20_000, ge=100, le=1_000_000)
     team: TeamSpec = TeamSpec()
@@ -344,51 +188,86 @@ class Scenario(_Strict):
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         if not self.projects and self.fleet is None:
-            raise ValueError("projects: a scenario needs at least one project, or a fleet")
-        projects = {project.name: {past.name for past in project.deployments} for project in self.projects}
-        if len(projects) != len(self.projects):
-            raise ValueError("two projects have the same name")
+            raise Misplaced("a scenario needs at least one project, or a fleet", "projects")
         _check_teams(self)
-        for project in self.projects:
-            _check_history(project)
-        for happening in sorted(self.happenings, key=lambda item: item.at_ms):
-            _check_names(happening, projects)
+        _check_projects(self)
+        _check_tokens(self)
+        _check_happenings(self)
         return self
 
 
 def _check_teams(scenario: Scenario) -> None:
     slugs = [team.slug for team in (scenario.team, *scenario.teams)]
-    if len(set(slugs)) != len(slugs):
-        raise ValueError("two teams have the same slug")
-    named = [(item.name, item.team) for item in scenario.projects] + [
-        (item.name, item.team) for item in scenario.tokens
-    ]
-    for name, team in named:
+    for index, slug in enumerate(slugs[1:]):
+        if slug in slugs[: index + 1]:
+            raise Misplaced(f"two teams have the same slug {slug!r}", "teams", index, "slug")
+    of_projects = [("projects", index, item.name, item.team) for index, item in enumerate(scenario.projects)]
+    of_tokens = [("tokens", index, item.name, item.team) for index, item in enumerate(scenario.tokens)]
+    for kind, index, name, team in (*of_projects, *of_tokens):
         if team is not None and team not in slugs:
-            raise ValueError(f"{name!r}: there is no team {team!r}, only {slugs}")
+            raise Misplaced(f"{name!r}: there is no team {team!r}, only {slugs}", kind, index, "team")
 
 
-def _check_history(project: ProjectSpec) -> None:
-    names = [past.name for past in project.deployments]
-    if len(set(names)) != len(names):
-        raise ValueError(f"project {project.name!r}: two deployments have the same name")
-    if project.production is not None and project.production not in names:
-        raise ValueError(f"project {project.name!r}: production {project.production!r} is none of {names}")
+def _check_projects(scenario: Scenario) -> None:
+    taken: set[str] = set()
+
+    def claim(what: str, value: str | None, *place: int | str) -> None:
+        if value is not None and (claimed := f"{what} {value}") in taken:
+            raise Misplaced(f"the {claimed} is given twice; it can belong to one only", "projects", *place)
+        taken.add(f"{what} {value}")
+
+    for index, project in enumerate(scenario.projects):
+        claim("project name", project.name, index, "name")
+        claim("id", project.id, index, "id")
+        for number, domain in enumerate(project.domains):
+            claim("domain", domain, index, "domains", number)
+        for number, past in enumerate(project.deployments):
+            claim("id", past.id, index, "deployments", number, "id")
 
 
-def _check_names(happening: Happening, projects: dict[str, set[str]]) -> None:
-    for kind in ("deploy", "promote", "rollback", "outage", "end_outage", "failures", "variable"):
-        detail = getattr(happening, kind)
-        if detail is None:
+def _check_tokens(scenario: Scenario) -> None:
+    values = [token.value for token in scenario.tokens]
+    projects = {name for project in scenario.projects for name in (project.name, project.id)}
+    for index, token in enumerate(scenario.tokens):
+        if token.value in values[:index]:
+            raise Misplaced(f"the token {token.name!r} has the value of another one", "tokens", index, "value")
+        for place, name in enumerate(token.projects or ()):
+            # The names of a fleet's projects, and ids that nobody chose, are known only later.
+            if scenario.fleet is None and not name.startswith("prj_") and name not in projects:
+                message = f"the token {token.name!r}: there is no project {name!r}, only {_names(scenario)}"
+                raise Misplaced(message, "tokens", index, "projects", place)
+
+
+def _names(scenario: Scenario) -> list[str]:
+    return sorted(project.name for project in scenario.projects)
+
+
+def _check_happenings(scenario: Scenario) -> None:
+    projects = {project.name: project for project in scenario.projects}
+    builds = {project.name: {past.name for past in project.deployments} for project in scenario.projects}
+    # In order of time: a build can be promoted only after it has begun.
+    for index, happening in sorted(enumerate(scenario.happenings), key=lambda item: item[1].at_ms):
+        kind, detail = happening.what
+        name = getattr(detail, "project", None)
+        if name is None:
             continue
-        if detail.project not in projects:
-            raise ValueError(f"happening {kind}: there is no project {detail.project!r}, only {sorted(projects)}")
-        known = projects[detail.project]
-        if kind == "deploy":
-            if detail.name in known:
-                raise ValueError(
-                    f"happening deploy: project {detail.project!r} has a deployment {detail.name!r} already"
-                )
-            known.add(detail.name)
-        elif kind in {"promote", "rollback", "failures"} and detail.deployment not in known:
-            raise ValueError(f"happening {kind}: no deployment {detail.deployment!r} by then, only {sorted(known)}")
+        if name not in projects:
+            message = f"happening {kind}: there is no project {name!r}, only {_names(scenario)}"
+            raise Misplaced(message, "happenings", index, kind, "project")
+        _check_build(detail, builds[name], "happenings", index, kind)
+        if isinstance(detail, DeploySpec | FailuresSpec):
+            projects[name].check_routes(detail.failures, "happenings", index, kind, "failures")
+        elif isinstance(detail, OutageSpec):
+            projects[name].check_route(detail.route, "happenings", index, kind, "route")
+
+
+def _check_build(detail: object, known: set[str], *place: int | str) -> None:
+    """Refuse a build whose name is taken, and what speaks of a build that is not among the *known* ones by then."""
+    if isinstance(detail, DeploySpec):
+        if detail.name in known:
+            message = f"happening deploy: project {detail.project!r} has a deployment {detail.name!r} already"
+            raise Misplaced(message, *place, "name")
+        known.add(detail.name)
+    elif isinstance(detail, MoveSpec | FailuresSpec) and detail.deployment not in known:
+        message = f"happening {place[-1]}: no deployment {detail.deployment!r} by then, only {sorted(known)}"
+        raise Misplaced(message, *place, "deployment")

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from daemon.emulator.counts import CellKey
+from daemon.emulator.filters import Predicate
 from daemon.emulator.model import Project
-from daemon.emulator.odata import Predicate, Row
+from daemon.emulator.odata import Row
 
 DIMENSIONS = frozenset({*CellKey._fields, "project_id", "project_name"})
 Group = tuple[str, ...]

@@ -5,13 +5,11 @@ import random
 from functools import lru_cache
 from typing import Literal
 
+from daemon.emulator.durations import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+
 TrafficShape = Literal["flat", "daily", "bursts", "quiet", "minutely", "bots"]
 
-SECOND_MS = 1000
-MINUTE_MS = 60_000
 BLOCK_MS = 10 * MINUTE_MS
-HOUR_MS = 3_600_000
-DAY_MS = 86_400_000
 BURST_FACTOR = 8.0
 CRAWL_FACTOR = 15.0
 

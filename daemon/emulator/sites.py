@@ -9,9 +9,8 @@ from starlette.responses import Response
 
 from daemon.emulator import protection
 from daemon.emulator.model import Deployment
+from daemon.emulator.wire import request_id
 from daemon.emulator.world import World
-
-_REGION = "iad1"
 
 
 def is_site(world: World, host: str) -> bool:
@@ -47,7 +46,7 @@ def _visited(world: World, deployment: Deployment, host: str, request: Request) 
     status = visit.key.http_status
     headers = {
         "server": "Vercel",
-        "x-vercel-id": f"{_REGION}::{visit.number:08d}-{visit.at_ms}",
+        "x-vercel-id": request_id(visit),
         "x-vercel-cache": "MISS",
     }
     if visit.key.error_code:

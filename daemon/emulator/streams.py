@@ -6,6 +6,9 @@ from typing import Any
 from starlette.responses import AsyncContentStream, StreamingResponse
 from starlette.types import Send
 
+STREAM_CONTENT_TYPE = "application/stream+json"
+"""One JSON object a line. Source: Vercel OpenAPI, getRuntimeLogs and getDeploymentEvents."""
+
 
 class HeldResponse(StreamingResponse):
     """A stream that sends nothing, not even its headers, before its first piece that is not empty.

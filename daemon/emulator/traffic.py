@@ -7,12 +7,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 
-from daemon.emulator.counts import MINUTE_MS, MINUTES_KEPT, CellKey, Counts, Request
+from daemon.emulator.counts import MINUTES_KEPT, CellKey, Counts, Request
+from daemon.emulator.durations import MINUTE_MS, SECOND_MS
 from daemon.emulator.model import Deployment, Project
-from daemon.emulator.scenario import RouteSpec
+from daemon.emulator.project_specs import RouteSpec
 from daemon.emulator.shapes import is_minutes_second, mean_of_second
 
-SECOND_MS = 1000
+CAUGHT_MESSAGE = "Error: recommendations are not available, showing none"
 _POISSON_EXACT_BELOW = 30.0
 _PARAMETER = re.compile(r"\[[^\]]+\]")
 
@@ -157,7 +158,13 @@ class Traffic:
         else:
             status, error_code, message = self._outcome(deployment, route, at_ms, rng)
         key = CellKey(deployment.id, environment, route.path, status, route.method, error_code, waf_action)
-        return Request(at_ms, number, key, domain, path, route.source, message, 5 + number * 7 % 120)
+        caught = self._caught(rng) if status < 400 else ()
+        return Request(at_ms, number, key, domain, path, route.source, message, 5 + number * 7 % 120, caught)
+
+    def _caught(self, rng: random.Random) -> tuple[tuple[str, str], ...]:
+        """Draw the lines of an exception that the site caught: nothing where the scenario wants none of them."""
+        ratio = self._spec.caught_error_ratio
+        return (("error", CAUGHT_MESSAGE),) if ratio and rng.random() < ratio else ()
 
     def _outcome(
         self, deployment: Deployment, route: RouteSpec, at_ms: int, rng: random.Random

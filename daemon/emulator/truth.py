@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from daemon.emulator.counts import MINUTE_MS
+from daemon.emulator.durations import MINUTE_MS
 from daemon.emulator.model import AliasJob, Deployment, Failure, Project
 from daemon.emulator.rolling import Release, ReleaseState
 from daemon.emulator.world import World

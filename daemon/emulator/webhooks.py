@@ -7,19 +7,20 @@ from typing import Any
 
 from daemon.emulator import wire
 from daemon.emulator.delivery import SIGNATURE_HEADER, Outbox, Parcel, backoff_ms, signature
-from daemon.emulator.errors import bad_request, not_found, payment_required
+from daemon.emulator.durations import DAY_MS, HOUR_MS
+from daemon.emulator.entitlements import require_paid
+from daemon.emulator.errors import bad_request, not_found
 from daemon.emulator.events import WorldEvent
 from daemon.emulator.identifiers import base62
 from daemon.emulator.model import Deployment, Team
 from daemon.emulator.rolling import Release
-from daemon.emulator.scenario import Plan
 from daemon.emulator.world import World
 
 WEBHOOKS_MOST = 20
 """Source: Vercel docs, Webhooks: up to 20 custom webhooks a team."""
 FIRST_RETRY_MS = 1_000
-LONGEST_RETRY_MS = 3_600_000
-GIVEN_UP_AFTER_MS = 86_400_000
+LONGEST_RETRY_MS = HOUR_MS
+GIVEN_UP_AFTER_MS = DAY_MS
 """Source: Vercel docs, Webhooks API: retried with exponential backoff for up to 24 hours."""
 
 SENT = frozenset(
@@ -110,8 +111,7 @@ class Webhooks:
 
     def create(self, team: Team, *, url: str, events: tuple[str, ...], project_ids: tuple[str, ...] | None) -> Webhook:
         """Make a webhook; on the hobby plan it is a 402, an unknown event or one too many a 400."""
-        if team.plan is Plan.HOBBY:
-            raise payment_required("Webhooks are available on Pro and Enterprise plans.")
+        require_paid(team, "Webhooks")
         unknown = sorted(set(events) - SENT - NEVER_SENT)
         if unknown or not events:
             raise bad_request(f"Invalid request: `events` has no event {unknown[0] if unknown else 'at all'}.")

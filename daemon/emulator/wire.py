@@ -6,13 +6,14 @@ from typing import Any
 from daemon.emulator import jobs
 from daemon.emulator.build_log import build_id, builder_of
 from daemon.emulator.counts import Request
+from daemon.emulator.durations import DAY_MS
+from daemon.emulator.identifiers import base62
 from daemon.emulator.log_lines import LogLine, lines_of
 from daemon.emulator.model import AliasJob, Deployment, JobKind, Project, ReadyState, Team, User
-from daemon.emulator.scenario import ExpirationSpec
+from daemon.emulator.project_specs import ExpirationSpec
 from daemon.emulator.world import World
 
 Json = dict[str, Any]
-_DAY_MS = 86_400_000
 
 
 def iso(at_ms: int) -> str:
@@ -126,10 +127,10 @@ def bypasses(world: World, facts: Project) -> Json:
 def _expiration(spec: ExpirationSpec) -> Json:
     """Return ``deploymentExpiration``, in days. Source: Vercel OpenAPI, getProject."""
     return {
-        "expirationDays": spec.preview_ms // _DAY_MS,
-        "expirationDaysProduction": spec.production_ms // _DAY_MS,
-        "expirationDaysCanceled": spec.canceled_ms // _DAY_MS,
-        "expirationDaysErrored": spec.errored_ms // _DAY_MS,
+        "expirationDays": spec.preview_ms // DAY_MS,
+        "expirationDaysProduction": spec.production_ms // DAY_MS,
+        "expirationDaysCanceled": spec.canceled_ms // DAY_MS,
+        "expirationDaysErrored": spec.errored_ms // DAY_MS,
         "deploymentsToKeep": spec.keep,
     }
 
@@ -142,6 +143,11 @@ def _project_alias(facts: Project, domain: str) -> Json:
         "deployment": None,
         "createdAt": facts.created_at_ms,
     }
+
+
+def alias_id(domain: str) -> str:
+    """Return the id of the alias *domain*."""
+    return "als_" + base62("alias", domain, length=16)
 
 
 def _git_link(world: World, facts: Project) -> Json:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from daemon.emulator import wire
-from daemon.emulator.anomalies import Anomaly, find_anomalies
+from daemon.emulator.alarms import visible_anomalies
+from daemon.emulator.anomalies import Anomaly
 from daemon.emulator.call import Answer, Call, limited, route
-from daemon.emulator.counts import MINUTE_MS, MINUTES_KEPT
+from daemon.emulator.durations import DAY_MS
 from daemon.emulator.entitlements import require_observability_token
 from daemon.emulator.errors import not_found
 from daemon.emulator.fault_specs import RouteGroup
@@ -13,14 +14,12 @@ from daemon.emulator.identifiers import base62
 from daemon.emulator.measures import instant_ms, metrics_lag_ms
 from daemon.emulator.model import Project, Team
 
-_DAY_MS = 86_400_000
-
 
 def list_groups(call: Call) -> Answer:
     """Answer the groups that touch [from, to], newest first, as an array. Source: Vercel CLI 64.0.2, alerts."""
     team = _reader_team(call)
     to_ms = instant_ms(call.query["to"], "to") if call.query.get("to") else call.world.now_ms
-    from_ms = instant_ms(call.query["from"], "from") if call.query.get("from") else to_ms - _DAY_MS
+    from_ms = instant_ms(call.query["from"], "from") if call.query.get("from") else to_ms - DAY_MS
     limit = limited(call, default=100, maximum=100)
     types = set(call.query.getlist("types"))
     groups = [
@@ -72,15 +71,7 @@ def _projects(call: Call, team: Team) -> list[Project]:
 
 
 def _anomalies(call: Call, project: Project) -> list[Anomaly]:
-    now_ms = call.world.now_ms
-    visible_to_ms = now_ms - metrics_lag_ms(call)
-    # A minute is judged only once it is over and wholly visible: half of one has few errors of few requests.
-    to_ms = visible_to_ms - visible_to_ms % MINUTE_MS
-    counts = call.world.traffic_of(project).counts
-    return find_anomalies(
-        project.id,
-        counts.per_minute(from_ms=now_ms - MINUTES_KEPT * MINUTE_MS, to_ms=to_ms, visible_to_ms=visible_to_ms),
-    )
+    return visible_anomalies(call.world, project, lag_ms=metrics_lag_ms(call))
 
 
 def _group(project: Project, anomaly: Anomaly) -> wire.Json:
@@ -125,6 +116,7 @@ def _alert(anomaly: Anomaly, status: str, place: tuple[str, str], errors: int) -
 
 
 def _built_in_rule(team: Team) -> wire.Json:
+    """Return the rule that every team has. Source: what Vercel CLI 64.0.2 prints of one, alerts rules inspect."""
     created = wire.iso(team.created_at_ms)
     return {
         "id": "arl_" + base62("alert-rule", team.id, length=20),
@@ -133,7 +125,9 @@ def _built_in_rule(team: Team) -> wire.Json:
         "teamId": team.id,
         "ruleScope": {"type": "all"},
         "triggers": {"mode": "all"},
-        "minimumSeverity": "warning",
+        "matchMinimumSeverityLevel": "warning",
+        "isDefault": True,
+        "notificationSettings": {"enableTeamOwnerNotifications": True},
         "createdAt": created,
         "updatedAt": created,
     }

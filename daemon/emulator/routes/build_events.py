@@ -9,8 +9,8 @@ from daemon.emulator.errors import bad_request
 from daemon.emulator.fault_specs import RouteGroup
 from daemon.emulator.model import UNFINISHED, Deployment
 from daemon.emulator.routes.deployments import found
+from daemon.emulator.streams import STREAM_CONTENT_TYPE
 
-STREAM_CONTENT_TYPE = "application/stream+json"
 FOLLOW_SECONDS_MAX = 3_000.0
 FOLLOW_STEP_SECONDS = 0.1
 

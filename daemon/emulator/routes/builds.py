@@ -11,8 +11,9 @@ from daemon.emulator.call import Answer, Call, route
 from daemon.emulator.errors import ApiError, bad_request
 from daemon.emulator.fault_specs import BuildFault, RouteGroup
 from daemon.emulator.model import Deployment, Project
+from daemon.emulator.project_specs import BuildLogSpec, CommitSpec, ReadyStateSpec
 from daemon.emulator.routes.deployments import found
-from daemon.emulator.scenario import BuildLogSpec, CommitSpec, DeploySpec, ReadyStateSpec
+from daemon.emulator.scenario import DeploySpec
 
 FILES_MAX = 1_000
 
@@ -173,14 +174,14 @@ def upload_file(call: Call) -> Answer:
 def cancel_build(call: Call) -> Answer:
     """Cancel a build that is not over. Source: Vercel OpenAPI, cancelDeployment."""
     deployment = found(call, call.path["deployment"])
-    call.world.cancel(deployment)
+    call.world.builds.cancel(deployment)
     return Answer(200, wire.deployment(call.world, deployment), f"cancel {deployment.name} ({deployment.id})")
 
 
 def delete_deployment(call: Call) -> Answer:
     """Delete a deployment, even the one that serves. Source: Vercel OpenAPI, deleteDeployment."""
     deployment = found(call, call.query.get("url") or call.path["deployment"])
-    call.world.delete(deployment)
+    call.world.builds.delete(deployment)
     return Answer(200, {"uid": deployment.id, "state": "DELETED"}, f"delete {deployment.name} ({deployment.id})")
 
 
@@ -198,4 +199,5 @@ ROUTES = (
     route(
         RouteGroup.BUILDS, "DELETE", "/{v}/deployments/{deployment}", delete_deployment, versions="v13", mutating=True
     ),
+    route(RouteGroup.BUILDS, "DELETE", "/now/deployments/{deployment}", delete_deployment, mutating=True),
 )

@@ -6,7 +6,6 @@ from daemon.emulator import wire
 from daemon.emulator.call import Answer, Call, limited, route
 from daemon.emulator.errors import bad_request, not_found
 from daemon.emulator.fault_specs import PageFault, RouteGroup
-from daemon.emulator.identifiers import base62
 from daemon.emulator.model import Deployment
 
 _STATES = frozenset({"BUILDING", "ERROR", "INITIALIZING", "QUEUED", "READY", "CANCELED", "BLOCKED"})
@@ -122,7 +121,7 @@ def list_aliases(call: Call) -> Answer:
     deployment = found(call, call.path["deployment"])
     created = wire.iso(deployment.activated_at_ms or deployment.created_at_ms)
     rows = [
-        {"uid": "als_" + base62("alias", domain, length=16), "alias": domain, "created": created, "redirect": None}
+        {"uid": wire.alias_id(domain), "alias": domain, "created": created, "redirect": None}
         for domain in call.world.domains_of(deployment)
     ]
     return Answer(200, {"aliases": rows})
@@ -133,4 +132,5 @@ ROUTES = (
     route(RouteGroup.DEPLOYMENT, "GET", "/{v}/deployments/{deployment}", show_deployment, versions="v13"),
     route(RouteGroup.DEPLOYMENT, "GET", "/{v}/deployments/{deployment}/builds", list_builds, versions="v11"),
     route(RouteGroup.DEPLOYMENT, "GET", "/{v}/deployments/{deployment}/aliases", list_aliases, versions="v2"),
+    route(RouteGroup.DEPLOYMENT, "GET", "/now/deployments/{deployment}/aliases", list_aliases),
 )

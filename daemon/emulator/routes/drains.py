@@ -8,8 +8,9 @@ from daemon.emulator import wire
 from daemon.emulator.call import Answer, Call, route
 from daemon.emulator.delivery import require_loopback
 from daemon.emulator.drain_specs import DrainSpec, HttpDelivery, parse_drain, parse_drain_test
-from daemon.emulator.drains import VERIFY_HEADER, Drain, packed, require_plan, verification_code, wanted_by
-from daemon.emulator.errors import bad_request, forbidden
+from daemon.emulator.drains import VERIFY_HEADER, Drain, packed, verification_code, wanted_by
+from daemon.emulator.entitlements import require_paid
+from daemon.emulator.errors import bad_request
 from daemon.emulator.fault_specs import RouteGroup
 from daemon.emulator.model import Team
 
@@ -25,16 +26,10 @@ _SAMPLE = {
 }
 
 
-def _team(call: Call) -> Team:
-    if call.token.projects is not None:
-        raise forbidden()
-    return call.scoped_team()
-
-
 async def create(call: Call) -> Answer:
     """Make a drain, once its endpoint has proved to be the caller's (a knob). Source: Vercel OpenAPI, createDrain."""
-    team, spec = _team(call), parse_drain(call.json_object())
-    require_plan(team)
+    team, spec = call.account_team(), parse_drain(call.json_object())
+    require_paid(team, "Drains")
     _check(call, team, spec)
     await _verify(call, team, spec.delivery)
     drain = call.deliveries.drains.create(team, spec)
@@ -44,7 +39,7 @@ async def create(call: Call) -> Answer:
 def list_all(call: Call) -> Answer:
     """Answer the team's drains, those of ``projectId`` only if it is given. Source: Vercel OpenAPI, getDrains."""
     wanted = call.query.get("projectId")
-    found = call.deliveries.drains.of(_team(call))
+    found = call.deliveries.drains.of(call.account_team())
     shown = [item for item in found if wanted is None or wanted in (item.spec.project_ids or (wanted,))]
     return Answer(200, {"drains": [_shown(item) for item in shown]})
 
@@ -55,14 +50,14 @@ def show(call: Call) -> Answer:
 
 
 async def update(call: Call) -> Answer:
-    """Change some of a drain's keys; ``status`` switches it on and off. Source: Vercel OpenAPI, updateDrain."""
+    """Change some of a drain's keys, null removes one; ``status`` switches it. Source: Vercel OpenAPI, updateDrain."""
     drain, body = _found(call), dict(call.json_object())
     status = body.pop("status", None)
     if status not in (None, "enabled", "disabled"):
         raise bad_request("Invalid request: `status` should be enabled or disabled.")
     before = drain.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-    spec = parse_drain({**before, **{name: value for name, value in body.items() if value is not None}})
-    team = _team(call)
+    spec = parse_drain({name: value for name, value in {**before, **body}.items() if value is not None})
+    team = call.account_team()
     _check(call, team, spec)
     if spec.delivery.endpoint != drain.spec.delivery.endpoint:
         await _verify(call, team, spec.delivery)
@@ -79,8 +74,8 @@ def delete(call: Call) -> Answer:
 
 async def try_out(call: Call) -> Answer:
     """Send one sample entry and answer how that went. Source: Vercel OpenAPI, testDrain."""
-    team, spec = _team(call), parse_drain_test(call.json_object())
-    require_plan(team)
+    team, spec = call.account_team(), parse_drain_test(call.json_object())
+    require_paid(team, "Drains")
     entry = {**_SAMPLE, "timestamp": call.world.now_ms}
     headers, body = packed(spec.delivery, spec.delivery.secret or "", [entry])
     outcome = await call.deliveries.courier.post(require_loopback(spec.delivery.endpoint), headers, body)
@@ -92,11 +87,11 @@ async def try_out(call: Call) -> Answer:
 
 def show_verification(call: Call) -> Answer:
     """Answer the code that an endpoint must send back. Source: Vercel Terraform provider, verify-endpoint."""
-    return Answer(200, {"verificationCode": verification_code(_team(call))})
+    return Answer(200, {"verificationCode": verification_code(call.account_team())})
 
 
 def _found(call: Call) -> Drain:
-    return call.deliveries.drains.one(_team(call), call.path["drain"])
+    return call.deliveries.drains.one(call.account_team(), call.path["drain"])
 
 
 def _check(call: Call, team: Team, spec: DrainSpec) -> None:

@@ -11,18 +11,26 @@ from daemon.emulator import measures, wire
 from daemon.emulator.call import Answer, Call, limited, route
 from daemon.emulator.entitlements import COUNTS_REACH_MS, clamped_start_ms, require_counts, require_observability_token
 from daemon.emulator.errors import bad_request
-from daemon.emulator.fault_specs import RouteGroup, ShiftedWindowFault, TruncateFault
+from daemon.emulator.fault_specs import RouteGroup, TruncateFault
 from daemon.emulator.kql import parse_kql
-from daemon.emulator.measures import CAMEL_DIMENSIONS, KQL_FIELDS, METRICS, Counted, Metric, invalid, issue
+from daemon.emulator.measures import (
+    CAMEL_DIMENSIONS,
+    DEFAULT_LIMIT,
+    KQL_FIELDS,
+    LARGEST_LIMIT,
+    METRICS,
+    MOST_BUCKETS,
+    Counted,
+    Metric,
+    invalid,
+    issue,
+)
 from daemon.emulator.model import Team
 from daemon.emulator.odata import Row, parse_filter
 from daemon.emulator.series import DIMENSIONS, Group, Window, dimensions_of
 
-DEFAULT_LIMIT = 10
-LARGEST_LIMIT = 500
-MOST_BUCKETS = 5_000
 _DAY_SECONDS = 86_400
-_ODATA = re.compile(r"\b(?:eq|ne|gt|ge|lt|le)\b\s*(?:'|-?\d)|\b(?:contains|startswith|endswith)\s*\(")
+_ODATA = re.compile(r"\b(?:(?:eq|ne|gt|ge|lt|le)\b|in\s*\()\s*(?:'|-?\d)|\b(?:contains|startswith|endswith)\s*\(")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 Holds = Callable[[Mapping[str, Any], Row], bool]
 
@@ -116,11 +124,10 @@ def _window(call: Call, team: Team, body: dict[str, Any]) -> Window:
     if start_ms < call.world.now_ms - COUNTS_REACH_MS:
         message = "timeRange cannot begin more than 92 days ago"
         raise bad_request(message, issues=[issue("timeRange.start", message)])
-    seconds = body.get("bucketSeconds", 60)
-    if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds < 60 or _DAY_SECONDS % seconds:
+    seconds: int = body.get("bucketSeconds", 60)
+    if not measures.is_whole(seconds, 60, _DAY_SECONDS) or _DAY_SECONDS % seconds:
         raise invalid("bucketSeconds", "expected a number of seconds, 60 or more, that divides a day evenly")
-    shift = call.strikes.first(ShiftedWindowFault)
-    shift_ms = 0 if shift is None else round(shift.seconds * 1000)
+    shift_ms = measures.shift_ms(call)
     start_ms = clamped_start_ms(team, call.world.knobs, start_ms=start_ms, now_ms=call.world.now_ms)
     window = Window.around(start_ms + shift_ms, max(end_ms, start_ms + 1) + shift_ms, seconds * 1000)
     if len(window.buckets()) > MOST_BUCKETS:
@@ -247,8 +254,8 @@ def _ranked(call: Call, body: dict[str, Any], tallies: Mapping[str, _Tally], gro
     selection = body.get("seriesSelection", {})
     if not isinstance(selection, dict):
         raise invalid("seriesSelection", "expected an object")
-    limit = selection.get("limit", DEFAULT_LIMIT)
-    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= LARGEST_LIMIT:
+    limit: int = selection.get("limit", DEFAULT_LIMIT)
+    if not measures.is_whole(limit, 1, LARGEST_LIMIT):
         raise invalid("seriesSelection.limit", f"between 1 and {LARGEST_LIMIT}")
     name, sign = _rank(selection, tallies)
     truncate = call.strikes.first(TruncateFault)

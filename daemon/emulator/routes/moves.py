@@ -3,24 +3,30 @@
 from daemon.emulator import wire
 from daemon.emulator.call import Answer, Call, limited, route
 from daemon.emulator.fault_specs import JobFault, RouteGroup
-from daemon.emulator.identifiers import base62
 from daemon.emulator.model import AliasJob, JobKind
+from daemon.emulator.routes.settings import require_description
 
 
 def roll_back(call: Call) -> Answer:
     """Accept a rollback: 201 with an empty body and no Content-Type. Source: Vercel OpenAPI, requestRollback."""
+    description = call.query.get("description")
+    if description is not None:
+        require_description(description)
     job = call.world.request_rollback(
         call.scoped_project(),
         call.path["deployment"],
         by=call.token.name,
-        description=call.query.get("description"),
+        description=description,
         fault=call.strikes.first(JobFault),
     )
     return _accepted(call, job)
 
 
 def promote(call: Call) -> Answer:
-    """Accept a promote: 201 with an empty body and no Content-Type. Source: Vercel OpenAPI, requestPromote."""
+    """Accept a promote: 201 with an empty body and no Content-Type, or 202 where it has to wait for a rolling release.
+
+    Source: Vercel OpenAPI, requestPromote.
+    """
     project = call.scoped_project()
     is_queued = call.world.rolling.active(project) is not None
     begun = call.world.request_promote(
@@ -61,7 +67,7 @@ def _list_aliases(call: Call, kind: JobKind) -> Answer:
             continue
         nested = {"alias": domain, "deploymentId": assigned.get(domain)}
         alias = nested if call.world.knobs.alias_rows == "nested" else domain
-        rows.append({"alias": alias, "id": "als_" + base62("alias", domain, length=16), "status": status.value})
+        rows.append({"alias": alias, "id": wire.alias_id(domain), "status": status.value})
     body = {"aliases": rows[:limit], "pagination": {"count": len(rows[:limit]), "next": None, "prev": None}}
     return Answer(200, body)
 

@@ -6,22 +6,19 @@ from typing import Any
 
 from daemon.emulator import measures, wire
 from daemon.emulator.call import Answer, Call, route
-from daemon.emulator.counts import MINUTE_MS
+from daemon.emulator.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from daemon.emulator.entitlements import clamped_start_ms, require_counts, require_observability_token
 from daemon.emulator.errors import bad_request, not_found
-from daemon.emulator.fault_specs import RouteGroup, ShiftedWindowFault, TruncateFault
-from daemon.emulator.measures import METRICS, Metric
+from daemon.emulator.fault_specs import RouteGroup, TruncateFault
+from daemon.emulator.filters import Predicate
+from daemon.emulator.measures import DEFAULT_LIMIT, LARGEST_LIMIT, METRICS, MOST_BUCKETS, Metric
 from daemon.emulator.model import Project, Team
-from daemon.emulator.odata import Predicate, parse_filter
+from daemon.emulator.odata import parse_filter
 from daemon.emulator.series import DIMENSIONS, Series, Window, grouped
 
 AGGREGATIONS = ("sum", "persecond")
 """Source: Vercel CLI 58.4.4, metrics; the first is the default."""
-DEFAULT_LIMIT = 10
-LARGEST_LIMIT = 500
-MOST_BUCKETS = 5_000
-_DAY_MS = 86_400_000
-_UNITS_MS = {"minutes": MINUTE_MS, "hours": 60 * MINUTE_MS, "days": _DAY_MS}
+_UNITS_MS = {"minutes": MINUTE_MS, "hours": HOUR_MS, "days": DAY_MS}
 
 
 def query(call: Call) -> Answer:
@@ -109,7 +106,7 @@ def _bucket_ms(granularity: Any) -> int:
         ((unit, number),) = granularity.items()
         if unit in _UNITS_MS and isinstance(number, int) and not isinstance(number, bool) and number > 0:
             bucket_ms = _UNITS_MS[unit] * number
-            if _DAY_MS % bucket_ms == 0:
+            if DAY_MS % bucket_ms == 0:
                 return bucket_ms
     raise bad_request(
         "Invalid granularity: it must divide a day evenly or be a single week, month or year.",
@@ -124,8 +121,7 @@ def _asked_window(call: Call, team: Team, body: dict[str, Any]) -> tuple[int, in
         raise bad_request("Invalid time range: startTime must be before endTime.")
     start_ms = clamped_start_ms(team, call.world.knobs, start_ms=start_ms, now_ms=call.world.now_ms)
     end_ms = max(end_ms, start_ms + MINUTE_MS)
-    shift = call.strikes.first(ShiftedWindowFault)
-    shift_ms = 0 if shift is None else round(shift.seconds * 1000)
+    shift_ms = measures.shift_ms(call)
     return start_ms + shift_ms, end_ms + shift_ms
 
 
@@ -140,8 +136,8 @@ def _group_by(body: dict[str, Any]) -> list[str]:
 
 
 def _limit(body: dict[str, Any]) -> int:
-    limit = body.get("limit", DEFAULT_LIMIT)
-    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= LARGEST_LIMIT:
+    limit: int = body.get("limit", DEFAULT_LIMIT)
+    if not measures.is_whole(limit, 1, LARGEST_LIMIT):
         raise bad_request(f"Invalid limit: between 1 and {LARGEST_LIMIT}.", issues=[_issue("limit", "Invalid")])
     return limit
 

@@ -47,7 +47,7 @@ def update_project(call: Call) -> Answer:
         wanted = body["autoAssignCustomDomains"]
         if not isinstance(wanted, bool):
             raise bad_request("Invalid request: `autoAssignCustomDomains` should be boolean.")
-        call.world.set_auto_assign(project, wanted)
+        call.world.moves.set_auto_assign(project, wanted)
         applied = f"autoAssignCustomDomains = {str(wanted).lower()}"
     return Answer(200, wire.project(call.world, project, with_alias_request=False), applied)
 

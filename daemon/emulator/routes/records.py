@@ -17,7 +17,8 @@ from daemon.emulator.counts import Request
 from daemon.emulator.entitlements import log_retention_ms, require_request_records
 from daemon.emulator.errors import ApiError
 from daemon.emulator.fault_specs import PageFault, RouteGroup
-from daemon.emulator.kql import FieldKind, Predicate, parse_kql
+from daemon.emulator.filters import Predicate
+from daemon.emulator.kql import FieldKind, parse_kql
 from daemon.emulator.log_lines import LogLine, lines_of
 from daemon.emulator.measures import invalid
 from daemon.emulator.model import Project
@@ -189,8 +190,8 @@ def _filter(body: dict[str, Any], event: _Event) -> Predicate:
 
 
 def _limit(call: Call, body: dict[str, Any]) -> int:
-    limit = body.get("limit", 100)
-    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= LARGEST_LIMIT:
+    limit: int = body.get("limit", 100)
+    if not measures.is_whole(limit, 1, LARGEST_LIMIT):
         raise invalid("limit", f"between 1 and {LARGEST_LIMIT}")
     page = call.strikes.first(PageFault)
     return limit if page is None else min(limit, page.rows)

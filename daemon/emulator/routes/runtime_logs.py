@@ -9,8 +9,8 @@ from daemon.emulator.errors import not_found
 from daemon.emulator.fault_specs import RouteGroup, TailLimitFault
 from daemon.emulator.log_lines import lines_of
 from daemon.emulator.model import Deployment, Project
+from daemon.emulator.streams import STREAM_CONTENT_TYPE
 
-STREAM_CONTENT_TYPE = "application/stream+json"
 TAIL_SECONDS_MAX = 300.0
 STEP_SECONDS = 0.2
 LINES_MAX = 10_000

@@ -1,12 +1,12 @@
 """Settings of a project: variables by name, domains, aliases, the protection bypass, the reason of a rollback."""
 
+import itertools
 from typing import Any
 
 from daemon.emulator import protection, wire
 from daemon.emulator.call import Answer, Call, limited, route
 from daemon.emulator.errors import bad_request, conflict, not_found
 from daemon.emulator.fault_specs import RouteGroup
-from daemon.emulator.identifiers import base62
 from daemon.emulator.model import Project, RollbackDescription
 
 DESCRIPTION_MAX_CHARACTERS = 250
@@ -65,13 +65,34 @@ def show_alias(call: Call) -> Answer:
     team, wanted = call.scoped_team(), call.path["alias"]
     for project in call.world.projects.values():
         for domain in project.domains if call.can_reach(project, team) else ():
-            if wanted in (domain, _alias_id(domain)):
+            if wanted in (domain, wire.alias_id(domain)):
                 return Answer(200, _alias(call, project, domain))
     raise not_found("The alias could not be found")
 
 
-def _alias_id(domain: str) -> str:
-    return "als_" + base62("alias", domain, length=16)
+def list_aliases(call: Call) -> Answer:
+    """Answer production domains and what they point to, those of the newest project first. Source: Vercel OpenAPI.
+
+    ``domain``, ``projectId`` and ``rollbackDeploymentId``, a deployment whose domains a rollback would move, narrow it.
+    """
+    team, wanted = call.scoped_team(), set(call.query.getlist("domain"))
+    rows = (
+        _alias(call, project, domain)
+        for project in call.world.projects_of(team)
+        if call.can_reach(project, team) and _is_asked_for(call, project)
+        for domain in project.assigned(call.world.now_ms)
+        if not wanted or domain in wanted
+    )
+    # A fleet has thousands of projects, which come to life when they are looked at: no more of them than needed.
+    shown = list(itertools.islice(rows, limited(call, default=20, maximum=100)))
+    return Answer(200, {"aliases": shown, "pagination": {"count": len(shown), "next": None, "prev": None}})
+
+
+def _is_asked_for(call: Call, project: Project) -> bool:
+    target = call.world.deployments.get(call.query.get("rollbackDeploymentId", ""))
+    if "rollbackDeploymentId" in call.query and (target is None or target.project_id != project.id):
+        return False
+    return call.query.get("projectId", project.id) in (project.id, project.name)
 
 
 def _alias(call: Call, project: Project, domain: str) -> wire.Json:
@@ -82,7 +103,7 @@ def _alias(call: Call, project: Project, domain: str) -> wire.Json:
     since = [item.at_ms for item in project.assignments if item.by_domain.get(domain) == serving.id]
     created = since[0] if since else project.created_at_ms
     return {
-        "uid": _alias_id(domain),
+        "uid": wire.alias_id(domain),
         "alias": domain,
         "created": wire.iso(created),
         "createdAt": created,
@@ -155,9 +176,7 @@ def _text(value: Any) -> str | None:
 def describe_rollback(call: Call) -> Answer:
     """Write the reason of the rollback that is in force. Source: Vercel OpenAPI, update-description."""
     project = call.scoped_project()
-    text = call.json_object().get("description")
-    if not isinstance(text, str) or len(text) > DESCRIPTION_MAX_CHARACTERS:
-        raise bad_request(f"Invalid request: `description` should be at most {DESCRIPTION_MAX_CHARACTERS} characters.")
+    text = require_description(call.json_object().get("description"))
     target = call.world.deployment(project, call.path["deployment"])
     job = project.jobs[-1] if project.jobs else None
     if not project.pinned or job is None or job.to_id != target.id:
@@ -166,9 +185,21 @@ def describe_rollback(call: Call) -> Answer:
     return Answer(200, {}, f"describe the rollback to {target.name} ({target.id})")
 
 
+def require_description(text: object) -> str:
+    """Return the reason of a rollback; what is no text or too long is a 400.
+
+    Source: Vercel CLI, pull request that introduced ``description``.
+    """
+    if not isinstance(text, str) or len(text) > DESCRIPTION_MAX_CHARACTERS:
+        raise bad_request(f"Invalid request: `description` should be at most {DESCRIPTION_MAX_CHARACTERS} characters.")
+    return text
+
+
 ROUTES = (
     route(RouteGroup.SETTINGS, "GET", "/{v}/projects/{project}/env", list_variables, versions="v8|v9|v10"),
     route(RouteGroup.SETTINGS, "GET", "/{v}/projects/{project}/domains", list_domains, versions="v8|v9"),
+    route(RouteGroup.SETTINGS, "GET", "/{v}/aliases", list_aliases, versions="v4"),
+    route(RouteGroup.SETTINGS, "GET", "/{v}/now/aliases", list_aliases, versions="v3"),
     route(RouteGroup.SETTINGS, "GET", "/{v}/aliases/{alias}", show_alias, versions="v4"),
     route(
         RouteGroup.SETTINGS,

@@ -3,21 +3,14 @@
 from daemon.emulator import wire
 from daemon.emulator.call import Answer, Call, route
 from daemon.emulator.delivery import require_loopback
-from daemon.emulator.errors import bad_request, forbidden
+from daemon.emulator.errors import bad_request
 from daemon.emulator.fault_specs import RouteGroup
-from daemon.emulator.model import Team
 from daemon.emulator.webhooks import Webhook
-
-
-def _team(call: Call) -> Team:
-    if call.token.projects is not None:
-        raise forbidden()
-    return call.scoped_team()
 
 
 def create(call: Call) -> Answer:
     """Make a webhook; its secret is shown this once. Source: Vercel OpenAPI, createWebhook."""
-    team, body = _team(call), call.json_object()
+    team, body = call.account_team(), call.json_object()
     url = require_loopback(body.get("url"))
     events, project_ids = _texts(body, "events"), _texts(body, "projectIds")
     if events is None:
@@ -40,19 +33,19 @@ def _texts(body: wire.Json, name: str) -> tuple[str, ...] | None:
 def list_all(call: Call) -> Answer:
     """Answer the team's webhooks, those of ``projectId`` only if it is given. Source: Vercel OpenAPI, getWebhooks."""
     wanted = call.query.get("projectId")
-    found = call.deliveries.webhooks.of(_team(call))
+    found = call.deliveries.webhooks.of(call.account_team())
     shown = [item for item in found if wanted is None or item.project_ids is None or wanted in item.project_ids]
     return Answer(200, [_shown(item) for item in shown])
 
 
 def show(call: Call) -> Answer:
     """Answer one webhook, without its secret."""
-    return Answer(200, _shown(call.deliveries.webhooks.one(_team(call), call.path["webhook"])))
+    return Answer(200, _shown(call.deliveries.webhooks.one(call.account_team(), call.path["webhook"])))
 
 
 def delete(call: Call) -> Answer:
     """Delete a webhook: 204 with an empty body."""
-    call.deliveries.webhooks.delete(_team(call), call.path["webhook"])
+    call.deliveries.webhooks.delete(call.account_team(), call.path["webhook"])
     return Answer(204, None, f"webhook {call.path['webhook']} deleted")
 
 

@@ -261,6 +261,25 @@ async def test_rows_are_filtered_by_every_other_parameter(vercel: Driver) -> Non
         assert await all_rows(vercel, **nothing) == []
 
 
+async def test_a_silent_500_is_an_error_that_no_level_finds(vercel: Driver) -> None:
+    await vercel.deploy("bad", failures=[{"ratio": 1, "status": 500, "message": None}])
+    vercel.clock.advance(60)
+    silent = await all_rows(vercel, deploymentId=vercel.id_of("bad"), statusCode="5xx")
+    assert len(silent) > 100
+    assert not [row for row in silent if row["logs"]]
+    assert await all_rows(vercel, deploymentId=vercel.id_of("bad"), level="error") == []
+
+
+async def test_an_exception_that_was_caught_is_a_logged_error_that_no_status_finds() -> None:
+    traffic = {"requests_per_second": 5, "baseline_error_ratio": 0, "caught_error_ratio": 0.2}
+    async with driving(a_scenario(projects=[a_project(traffic=traffic)])) as vercel:
+        vercel.clock.advance(60)
+        logged, served = await all_rows(vercel, level="error"), await all_rows(vercel)
+        assert len(logged) / len(served) == pytest.approx(0.2, abs=0.07)
+        assert await all_rows(vercel, statusCode="5xx") == []
+        assert {line["level"] for row in logged for line in row["logs"]} == {"error"}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

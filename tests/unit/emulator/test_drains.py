@@ -7,6 +7,7 @@ import pytest
 
 from daemon.emulator.delivery import signature
 from daemon.emulator.drains import verification_code
+from daemon.emulator.wire import request_id
 from tests.unit.emulator.driving import READER, Driver, a_project, a_scenario, driving
 from tests.unit.emulator.receiving import ENDPOINT, Receiver, connected, rounds
 
@@ -202,6 +203,16 @@ async def test_what_the_firewall_denied_comes_from_the_firewall() -> None:
         receiver = await drained(driver)
         denied = [entry for entry in receiver.entries() if entry["source"] == "firewall"]
         assert {(entry["proxy"]["wafAction"], entry["statusCode"]) for entry in denied} == {("deny", 403)}
+
+
+async def test_a_caught_exception_is_an_entry_of_a_request_that_went_well() -> None:
+    traffic = {"requests_per_second": 5, "baseline_error_ratio": 0, "caught_error_ratio": 1}
+    async with driving(a_scenario(projects=[a_project(traffic=traffic)])) as driver:
+        receiver = await drained(driver)
+        caught = [entry for entry in receiver.entries() if entry["level"] == "error"]
+        good = [row for row in requests_of(driver) if row.key.http_status < 400]
+        assert {entry["requestId"] for entry in caught} == {request_id(row) for row in good} != set()
+        assert {entry["statusCode"] for entry in caught} <= {200, 304}
 
 
 @pytest.mark.parametrize(

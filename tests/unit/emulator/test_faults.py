@@ -82,6 +82,23 @@ async def test_a_slow_answer_lets_emulated_time_pass_before_or_after_the_write(v
     assert vercel.clock.now_ms() == started + 20_000
 
 
+async def test_a_body_may_come_without_a_content_type(vercel: Driver) -> None:
+    await vercel.control("faults", {"kind": "no-content-type", "route": "project", "count": 1})
+    response = await vercel.get("/v9/projects/web")
+    assert response.status_code == 200
+    assert response.json()["name"] == "web"
+    assert "content-type" not in response.headers
+    assert (await vercel.get("/v9/projects/web")).headers["content-type"] == "application/json; charset=utf-8"
+
+
+@pytest.mark.parametrize("fault", [{"kind": "job", "route": "project"}, {"kind": "page", "rows": 1, "route": "user"}])
+async def test_a_fault_that_could_never_strike_is_refused(vercel: Driver, fault: dict[str, Any]) -> None:
+    response = await vercel.client.post("/__control/faults", json=fault)
+    assert response.status_code == 400
+    assert "this kind of fault does nothing there, only on *, " in response.json()["error"]["message"]
+    assert vercel.world.faults.listed() == []
+
+
 async def test_html_with_200_is_answered_in_place_of_the_effect(vercel: Driver) -> None:
     await vercel.control("faults", {"kind": "html", "route": "rollback"})
     response = await vercel.roll_back("v2")

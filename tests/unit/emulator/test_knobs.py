@@ -39,7 +39,7 @@ async def promote_older(driver: Driver) -> Any:
 
 async def rollback_to_deleted(driver: Driver) -> Any:
     deployment = driver.world.deployment("web", "v2")
-    driver.world.delete(deployment)
+    driver.world.builds.delete(deployment)
     response = await driver.client.post(f"/v9/projects/{driver.project_id}/rollback/{deployment.id}", json={})
     return response.status_code
 

@@ -52,7 +52,13 @@ async def test_counts_are_the_worlds_own_and_the_largest_group_comes_first(verce
 
 
 @pytest.mark.parametrize(
-    "text", ["httpStatus >= 500 AND environment:production", "http_status ge 500 and environment eq 'production'"]
+    "text",
+    [
+        "httpStatus >= 500 AND environment:production",
+        "httpStatus >= 500 AND environment:production AND NOT route:/le5",
+        "http_status ge 500 and environment eq 'production'",
+        "http_status in ('500', '503') and environment in ('production')",
+    ],
 )
 async def test_filters_are_kql_and_still_odata(vercel: Driver, text: str) -> None:
     body = await asked(vercel, filter=text, groupBy=None)

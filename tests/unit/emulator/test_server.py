@@ -46,6 +46,14 @@ async def test_a_port_in_use_is_an_error_at_once() -> None:
             await EmulatorServer(a_scenario(), clock=ManualClock(), port=server.port).__aenter__()
 
 
+async def test_an_answer_in_two_pieces_does_not_wait_for_the_clients_acknowledgement() -> None:
+    """Nagle's algorithm and a delayed ACK would cost 40 ms of each answer on a connection that is kept alive."""
+    async with EmulatorServer(a_scenario(), clock=ManualClock()) as server, client_of(server) as client:
+        assert (await client.get("/v2/user")).status_code == 200
+        [accepted] = server._transports.values()
+        assert accepted.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
 async def test_the_empty_201_has_no_content_type_on_the_wire() -> None:
     async with EmulatorServer(a_scenario(), clock=ManualClock()) as server:
         target = server.world.deployment("web", "v2").id

@@ -65,6 +65,23 @@ async def test_an_alias_tells_what_serves_it_by_name_and_by_id(vercel: Driver) -
     assert (await vercel.get("/v4/aliases/www.nobody.com")).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/v4/aliases", "/v3/now/aliases"], ids=["documented", "of the CLI"])
+async def test_aliases_are_listed_for_one_project_one_domain_or_what_a_rollback_would_move(path: str) -> None:
+    other = a_project(name="docs", domains=["docs.example.com"])
+    async with driving(a_scenario(projects=[a_project(), other])) as vercel:
+
+        async def listed(**query: Any) -> list[str]:
+            return [row["alias"] for row in (await vercel.json(path, **query))["aliases"]]
+
+        mine = ["web-acme.vercel.app", "www.example.com"]
+        assert sorted(await listed()) == sorted([*mine, "docs-acme.vercel.app", "docs.example.com"])
+        assert await listed(projectId="web") == await listed(rollbackDeploymentId=vercel.id_of("v1")) == mine
+        assert await listed(domain="docs.example.com") == ["docs.example.com"]
+        assert await listed(rollbackDeploymentId="dpl_nobody") == await listed(projectId="nobody") == []
+        assert len(await listed(limit=1)) == 1
+        assert (await vercel.get(path, limit=0)).status_code == 400
+
+
 async def test_a_reason_is_written_to_the_rollback_that_is_in_force_and_to_no_other(vercel: Driver) -> None:
     async def describe(name: str, body: Any) -> int:
         path = f"/v1/projects/web/rollback/{vercel.id_of(name)}/update-description"

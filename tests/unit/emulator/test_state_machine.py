@@ -42,6 +42,15 @@ async def test_a_rollback_moves_production_only_when_its_job_has_succeeded(verce
     assert project["rollbackDescription"]["description"] == "5xx spike"
 
 
+@pytest.mark.parametrize(("characters", "status"), [(250, 201), (251, 400)])
+async def test_a_reason_that_is_too_long_is_refused_and_nothing_moves(
+    vercel: Driver, characters: int, status: int
+) -> None:
+    response = await vercel.roll_back("v2", description="x" * characters)
+    assert response.status_code == status
+    assert len(vercel.world.project("web").jobs) == (status == 201)
+
+
 async def test_a_rolled_back_project_keeps_new_builds_staged_until_somebody_promotes(vercel: Driver) -> None:
     await vercel.roll_back("v2")
     vercel.clock.advance(2)
