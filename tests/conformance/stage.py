@@ -13,6 +13,7 @@ from daemon.emulator import (
     EmulatorClock,
     EmulatorServer,
     ManualClock,
+    Scenario,
     WallClock,
     World,
     load_scenario,
@@ -20,6 +21,7 @@ from daemon.emulator import (
 from daemon.emulator.ledger import LedgerEntry
 from daemon.emulator.model import Deployment, Project
 from tests.conformance.recording import RECORDINGS, load_recording
+from tests.conformance.touches import TOUCHES
 from tests.conformance.vercel_cli import CliRun, VercelCli
 
 ACTOR_TOKEN = "tok_test_0123456789abcdefghijkl"
@@ -107,18 +109,40 @@ class _Surrounded:
 
 
 @contextlib.asynccontextmanager
+async def serving(
+    scenario: Scenario,
+    *,
+    clock: EmulatorClock | None = None,
+    around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    changes_answers: bool = False,
+) -> AsyncIterator[EmulatorServer]:
+    """Serve a world on loopback; *around* may put something between it and the client.
+
+    Who got which answer is noted down, unless something on the way *changes_answers*.
+    """
+    server = EmulatorServer(scenario, clock=clock)
+    watched = around if changes_answers else lambda app: TOUCHES.around(around(app))
+    server.app = _Surrounded(server.app, watched)  # type: ignore[assignment]
+    async with server:
+        yield server
+
+
+@contextlib.asynccontextmanager
 async def staged(
     home: Path,
     *,
     plan: str = "pro",
     clock: EmulatorClock | None = None,
     around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    changes_answers: bool = False,
+    scenario: Path | None = None,
 ) -> AsyncIterator[Stage]:
-    """Serve the world of the recordings and give the CLI *home*; *around* may put something between the two."""
-    scenario = load_scenario(RECORDINGS / "world.yaml", {"plan": plan})
-    server = EmulatorServer(scenario, clock=clock)
-    server.app = _Surrounded(server.app, around)  # type: ignore[assignment]
-    async with server:
+    """Serve the world of the recordings as ``serving`` does and give the CLI *home*.
+
+    *scenario* is the file of another world, with a project `web` and a parameter `plan`.
+    """
+    described = load_scenario(scenario or RECORDINGS / "world.yaml", {"plan": plan})
+    async with serving(described, clock=clock, around=around, changes_answers=changes_answers) as server:
         world = server.world
         cli = VercelCli(
             api_url=server.url,

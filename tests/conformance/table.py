@@ -1,6 +1,7 @@
-"""The table of docs/conformance.md: every recorded run of a client, and the test that reproduces it or why none does.
+"""The tables of docs/conformance.md: every recorded run of a client and the test that reproduces it, or why none does;
+every route of the emulator and a test in which a client was answered by it.
 
-`python -m tests.conformance.table` writes it anew.
+`python -m tests.conformance.table` writes them anew.
 """
 
 import ast
@@ -12,6 +13,8 @@ from pathlib import Path
 import yaml
 
 from tests.conformance.recording import RECORDINGS, load_recording
+from tests.conformance.touches import CLIENTS, Touch, route_names
+from tests.conformance.touches import load_index as load_touches
 
 TESTS = Path(__file__).resolve().parent
 INDEX = RECORDINGS / "index" / "recordings.yaml"
@@ -19,13 +22,28 @@ DECLARATIVE = "test_recordings.py::test_a_client_does_what_it_did_when_it_was_re
 PAGE = TESTS.parents[1] / "docs" / "conformance.md"
 MARK = "`python -m tests.conformance.table` writes what follows; `tests/conformance/test_table.py` checks it.\n"
 _HEAD = """
-{reproduced} of {total} recordings are reproduced.{left_out} In {retouched} of them the recorded server had left
-fields out of its answers, or made one up, to see what the CLI needs. There the emulator's answers are retouched
-likewise on their way to the CLI: those cases prove what the CLI does, not what the emulator answers.
+{reproduced} of {total} recordings are reproduced.{left_out} In {retouched} of them the recorded server answered what
+the emulator never does: it left out fields that Vercel sends, to see what the CLI needs, or made one up. There the
+answers that the last column names are retouched on their way to the CLI: they prove what the CLI does, not what the
+emulator answers.
 
 | recording | CLI | command | exit | reproduced by | how its server was unlike Vercel |
 |---|---|---|---|---|---|
 """
+_ROUTES_HEAD = """
+## Every route
+
+A test in which the client got an answer of the route, other than an error. An empty cell: no test saw that.
+
+| route | {clients} |
+|---|{rules}
+"""
+_ANSWERS = {
+    "/v2/user$": "the user, who has no default team",
+    "/v13/deployments/": "a deployment",
+    "/v6/deployments$": "the list of deployments",
+    "/alert-rules$": "the alert rules",
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,7 @@ def note(case: str) -> str:
     said = [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
     given = load_recording(case).given or {}
     if is_retouched(case):
-        said.append("It left fields out or made them up; here the emulator's answers are retouched likewise.")
+        said.append(f"Retouched: {', '.join(retouched(case))}.")
     kinds = dict.fromkeys(fault["kind"] for fault in given.get("faults", ()))
     return " ".join([*said, *(f"Fault: {kind}." for kind in kinds)])
 
@@ -82,14 +100,21 @@ def is_retouched(case: str) -> bool:
     return not {"kept", "rewritten"}.isdisjoint(load_recording(case).given or {})
 
 
+def retouched(case: str) -> list[str]:
+    """Return in words which answers are changed on their way to the client."""
+    given = load_recording(case).given or {}
+    made_up = ["a status that there is not"] if given.get("rewritten") else []
+    return [*(_ANSWERS[path] for path in given.get("kept", ())), *made_up]
+
+
 def render(rows: Iterable[Row]) -> str:
-    """Return the table, and the line that sums it up."""
+    """Return the table of recordings, and the lines that sum it up."""
     rows = list(rows)
     proofs = proofs_by_case()
     reproduced = [row for row in rows if row.case is not None]
     left_out = "" if len(reproduced) == len(rows) else " Each of the others says why it is not."
-    retouched = sum(is_retouched(row.case) for row in rows if row.case is not None)
-    head = _HEAD.format(total=len(rows), reproduced=len(reproduced), left_out=left_out, retouched=retouched)
+    changed = sum(is_retouched(row.case) for row in rows if row.case is not None)
+    head = _HEAD.format(total=len(rows), reproduced=len(reproduced), left_out=left_out, retouched=changed)
     return head + "".join(_line(row, proofs) + "\n" for row in rows)
 
 
@@ -97,7 +122,18 @@ def written(page: str) -> str:
     """Return *page* with the table of today after its mark."""
     prose, mark, _ = page.partition(MARK)
     assert mark, f"{PAGE} lacks the line: {MARK}"
-    return prose + mark + render(load_index())
+    return prose + mark + render(load_index()) + render_routes()
+
+
+def render_routes() -> str:
+    """Return the table of routes."""
+    touches = load_touches()
+    head = _ROUTES_HEAD.format(clients=" | ".join(CLIENTS), rules="---|" * len(CLIENTS))
+    lines = []
+    for name in route_names():
+        tests = [touches.get(Touch(name, client), "").partition("[")[0] for client in CLIENTS]
+        lines.append(f"| `{name}` | {' | '.join(tests)} |\n")
+    return head + "".join(lines)
 
 
 def _line(row: Row, proofs: dict[str, list[str]]) -> str:

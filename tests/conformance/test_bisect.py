@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon.emulator import EmulatorServer, Scenario
+from daemon.emulator import Scenario
 from daemon.emulator.fault_specs import PageFault
 from tests.conformance.bisection import first_bad
 from tests.conformance.recording import load_recording
-from tests.conformance.stage import ACTOR_TOKEN, Stage
+from tests.conformance.stage import ACTOR_TOKEN, Stage, serving
 from tests.conformance.vercel_cli import VercelCli
 from tests.requires import requires_vercel_cli
 from tests.unit.emulator.driving import a_scenario, driving
@@ -124,7 +124,7 @@ async def test_fifty_seeded_histories_give_up_their_first_bad_build() -> None:
 @pytest.mark.parametrize("seed", CLI_SEEDS)
 async def test_the_real_cli_finds_the_same_build_by_visiting_the_sites(tmp_path: Path, seed: int) -> None:
     scenario, planted = a_history(seed)
-    async with EmulatorServer(scenario) as server:
+    async with serving(scenario) as server:
         cli = VercelCli(
             api_url=server.url,
             token=ACTOR_TOKEN,

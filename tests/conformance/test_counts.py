@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from daemon.emulator import EmulatorServer, ManualClock, Scenario, WallClock
+from daemon.emulator import ManualClock, Scenario, WallClock
 from daemon.emulator.counts import Request
 from daemon.emulator.measures import instant_ms
 from daemon.emulator.scenario import FailureSpec
 from daemon.emulator.wire import iso, request_id
-from tests.conformance.stage import ACTOR_TOKEN, Stage
+from tests.conformance.stage import ACTOR_TOKEN, Stage, serving
 from tests.conformance.vercel_cli import CliRun, VercelCli
 from tests.requires import requires_vercel_clients
 from tests.unit.emulator.driving import a_project, a_scenario
@@ -53,7 +53,7 @@ def a_failing_shop() -> Scenario:
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """That world, standing still at a moment in which nothing is half done."""
     now_ms = WallClock().now_ms()
-    async with EmulatorServer(a_failing_shop(), clock=ManualClock(now_ms)) as server:
+    async with serving(a_failing_shop(), clock=ManualClock(now_ms)) as server:
         world = server.world
         cli = VercelCli(
             api_url=server.url,

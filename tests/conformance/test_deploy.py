@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -11,48 +10,13 @@ import pytest
 from daemon.emulator import wire
 from daemon.emulator.build_log import build_events
 from daemon.emulator.ledger import LedgerEntry
+from tests.conformance.equipment import with_curl, with_files
 from tests.conformance.recording import load_recording
 from tests.conformance.stage import Stage, Truth
 from tests.conformance.vercel_cli import CliRun
 from tests.requires import requires_vercel_cli
 
 pytestmark = [requires_vercel_cli, pytest.mark.proof]
-
-PAGE = "<h1>hi</h1>\n"
-_CURL = '''#!{python}
-"""Stands for the system's curl: says how it was called and visits the emulator in place of the internet."""
-import http.client, pathlib, sys, urllib.parse
-
-arguments = sys.argv[1:]
-print("SHIM curl argv:", *arguments)
-url = urllib.parse.urlsplit(arguments[arguments.index("--url") + 1])
-headers = dict(arguments[i + 1].split(": ", 1) for i, word in enumerate(arguments) if word == "--header")
-connection = http.client.HTTPConnection("127.0.0.1", {port})
-connection.request("GET", url.path, headers={{**headers, "Host": url.netloc}})
-answer = connection.getresponse()
-pathlib.Path({answer!r}).write_text(f"{{answer.status}} {{answer.read().decode()}}")
-'''
-
-
-def with_files(stage: Stage, *, big: bool = False) -> Stage:
-    """Return *stage* with a CLI that runs in a folder of a site."""
-    folder = stage.cli.home / "site"
-    folder.mkdir()
-    (folder / "index.html").write_text(PAGE)
-    if big:
-        (folder / "big.bin").write_bytes(bytes(3_000_000))
-    return replace(stage, cli=replace(stage.cli, folder=folder))
-
-
-def with_curl(stage: Stage) -> Stage:
-    """Return *stage* with a CLI that finds a curl of ours, which leaves what it got in the file `answer`."""
-    programs = stage.cli.home / "programs"
-    programs.mkdir()
-    port = int(stage.cli.api_url.rpartition(":")[2])
-    answer = str(stage.cli.home / "answer")
-    (programs / "curl").write_text(_CURL.format(python=sys.executable, port=port, answer=answer))
-    (programs / "curl").chmod(0o755)
-    return replace(stage, cli=replace(stage.cli, programs=programs))
 
 
 def log_of(stage: Stage, name: str) -> list[str]:
@@ -185,20 +149,3 @@ async def test_curl_makes_a_secret_where_there_is_none_and_waits_until_it_has_sp
     (secret,) = stage.project.bypasses
     assert f"x-vercel-protection-bypass: {secret}" in run.stdout
     assert (stage.cli.home / "answer").read_text().startswith("200 ")
-
-
-async def test_a_fix_is_shipped_as_the_guides_tell(stage: Stage) -> None:
-    """Roll back, deploy a fix as a preview, look at it through the protection, promote it."""
-    assert (await stage.vercel("rollback", stage.deployment("v6").url)).exit_code == 0
-    equipped = with_curl(with_files(stage))
-    assert (await equipped.vercel("deploy", "--yes")).exit_code == 0
-    url = stage.deployment("cli-1").url
-    assert (await equipped.vercel("curl", "/index.html", "--deployment", f"https://{url}")).exit_code == 0
-    assert (stage.cli.home / "answer").read_text() == f"200 {PAGE}"
-    assert (await equipped.vercel("promote", url, "--yes")).exit_code == 0
-    rebuilt = stage.deployment("cli-1-promote-1")
-    # The project is still rolled back, so even this production build waits for a promote of its own.
-    assert stage.truth().production == "v6"
-    assert (await equipped.vercel("promote", rebuilt.url)).exit_code == 0
-    assert stage.truth().production == "cli-1-promote-1"
-    assert stage.truth().auto_assigns

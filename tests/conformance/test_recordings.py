@@ -25,8 +25,10 @@ async def reproduce(name: str, home: Path) -> None:
     recording = load_recording(name)
     given = recording.given or {}
     retouch = {key: given.get(key, {}) for key in ("kept", "rewritten")}
-    around = (lambda app: Retouched(app, **retouch)) if any(retouch.values()) else (lambda app: app)
-    async with staged(home, plan=given.get("plan", "pro"), around=around) as stage:
+    is_retouched = any(retouch.values())
+    around = (lambda app: Retouched(app, **retouch)) if is_retouched else (lambda app: app)
+    plan = given.get("plan", "pro")
+    async with staged(home, plan=plan, around=around, changes_answers=is_retouched) as stage:
         stage.world.knobs = stage.world.knobs.model_copy(update=given.get("knobs", {}))
         arrange(stage, given)
         cli = replace(stage.cli, version=recording.version, more_environment=recording.environment)
