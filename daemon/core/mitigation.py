@@ -122,7 +122,8 @@ def note_refused(turn: Turn, event: RollbackRefused) -> None:
     """Escalate what Vercel will refuse again; a conflict is reconciled by observation."""
     if not is_mitigating(turn, Phase.SENT):
         return None
-    if event.status == 409:
+    # Whether "it serves already" is a 409 or a 422 nobody knows: after a request of unknown fate it may be just that.
+    if event.status == 409 or (event.status == 422 and _may_be_applied_already(turn)):
         return _observe_in_phase(turn, Phase.UNKNOWN, f"conflict: {event.sentence}")
     reason = _REFUSALS.get(event.status, Reason.REFUSED)
     return _escalate(turn, Trigger.REFUSED, reason, f"Vercel refused the rollback ({event.status}): {event.sentence}")
@@ -310,6 +311,12 @@ def _escalate(turn: Turn, trigger: Trigger, reason: Reason, sentence: str) -> No
     target = turn.incident.target
     by_hand = f"look: vercel rollback status; by hand: vercel rollback {target.url}" if target else ""
     turn.move(trigger, reason=reason, sentence=sentence, next_step=by_hand)
+
+
+def _may_be_applied_already(turn: Turn) -> bool:
+    """Return whether an earlier request of this incident may have been applied."""
+    action = turn.state.last_action
+    return action is not None and action.incident == turn.incident.id
 
 
 def _seconds_since_sent(turn: Turn) -> float:

@@ -224,6 +224,7 @@ ALIAS_JOBS = (
         "www.example.com",
         sent=1,
         applied=0,
+        changes={"partial_job_moves_production": False},
     ),
     escalates(
         "partial, production moved",
@@ -249,6 +250,7 @@ ALIAS_JOBS = (
         sent=1,
         applied=0,
         production="v3",
+        changes={"promote_older": "accept"},
     ),
     Row(
         "foreign rollback to our own target, in our way",
@@ -333,7 +335,8 @@ def test_I_23_every_alias_job_ends_as_it_should(row: Row) -> None:
 
 async def play_beside_a_foreign_job(*, begins_after_minutes: float, **job: Any) -> Whole:
     """Let somebody promote v3 while the bad deployment fails; *job* says what becomes of that."""
-    async with whole_daemon(a_scenario(), posture="automatic", sources=BOTH_SOURCES) as whole:
+    scenario = a_scenario(promote_older="accept")
+    async with whole_daemon(scenario, posture="automatic", sources=BOTH_SOURCES) as whole:
         await whole.watch(begins_after_minutes)
         project, target = whole.world.project("web"), whole.world.deployment("web", "v3")
         whole.world.request_promote(project, target.id, by="human", fault=JobFault.model_validate(job))

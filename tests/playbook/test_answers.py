@@ -70,6 +70,27 @@ def test_I_22_a_conflict_is_reconciled_by_observation() -> None:
     play.job().after(1).serves(GOOD).production().expect(notice(State.VERIFYING))
 
 
+def test_I_22_a_422_after_a_request_of_unknown_fate_is_reconciled_by_observation() -> None:
+    play = a_sent_playbook().happens(RollbackOutcomeUnknown, sentence="timed out")
+    play.after(60).production().expect(Preflight()).preflight().expect(RollsBack(GOOD))
+    play.happens(RollbackRefused, status=422, sentence="already serves").expect(ObserveProduction(1.0))
+    play.after(60).serves(GOOD).production().expect(notice(State.VERIFYING))
+    assert play.count(RollBack) == 2
+
+
+def test_I_22_a_422_after_a_request_of_unknown_fate_pages_when_production_stays() -> None:
+    play = a_sent_playbook().happens(RollbackOutcomeUnknown, sentence="timed out")
+    play.after(60).production().preflight().happens(RollbackRefused, status=422, sentence="no")
+    play.after(60).production().expect(page(State.ESCALATED)).expect_state(State.ESCALATED, Reason.OUTCOME_UNKNOWN)
+    assert play.count(RollBack) == 2
+
+
+def test_I_22_a_422_after_a_rate_limit_is_terminal() -> None:
+    play = a_sent_playbook().happens(RollbackRateLimited, retry_after_seconds=1.0)
+    play.after(1).preflight().happens(RollbackRefused, status=422, sentence="no").expect(page(State.ESCALATED))
+    play.expect_state(State.ESCALATED, Reason.UNPROCESSABLE)
+
+
 def test_I_22_a_rate_limit_is_honoured_to_the_second() -> None:
     play = a_sent_playbook().happens(RollbackRateLimited, retry_after_seconds=20.0).expect(Preflight(20.0))
     play.after(19.5).preflight().expect(Preflight(0.5))
