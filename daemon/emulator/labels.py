@@ -5,6 +5,8 @@ A detector may be measured against them; no Vercel client could know them.
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -94,18 +96,47 @@ def _end(build: PlannedBuild, following: PlannedBuild | None) -> tuple[int | Non
     return min(ends) if ends else (None, None)
 
 
-def _of_scenario(world: World, project: Project) -> Iterator[Label]:
-    served: Deployment | None = None
-    for deployment in sorted(world.deployments_of(project), key=lambda item: item.activated_at_ms or 0):
-        if deployment.activated_at_ms is None:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A time in which a deployment served production. ``until_ms`` and ``ended_by`` are None while it does."""
+
+    deployment: Deployment
+    from_ms: int
+    until_ms: int | None
+    ended_by: str | None
+
+
+def _served(world: World, project: Project) -> Iterator[Served]:
+    """Yield what the first production domain pointed to, and what ended it."""
+    kinds = {(move.project, move.at_ms): move.kind for move in world.ledger.moves}
+    spans: list[tuple[int, str | None]] = []
+    for assignment in project.assignments:
+        deployment_id = next(
+            (assignment.by_domain[one] for one in project.domains if one in assignment.by_domain), None
+        )
+        if not spans or spans[-1][1] != deployment_id:
+            spans.append((assignment.at_ms, deployment_id))
+    for (from_ms, deployment_id), following in zip_longest(spans, spans[1:]):
+        if deployment_id is None or deployment_id not in world.deployments:
             continue
-        previous, is_good = served, not deployment.failures
-        served = deployment if is_good else served
-        for failure in deployment.failures:
-            label = _active(world, project, failure, since_ms=deployment.activated_at_ms)
-            yield {**label, "cause": "deployment", "deploymentId": deployment.id, "previousId": _id(previous)}
+        until_ms = following[0] if following else None
+        kind = None if until_ms is None else kinds.get((project.name, until_ms))
+        ended_by = None if until_ms is None else "rollback" if kind == "rollback" else "next-deployment"
+        yield Served(world.deployments[deployment_id], from_ms, until_ms, ended_by)
+
+
+def _of_scenario(world: World, project: Project) -> Iterator[Label]:
+    good: Deployment | None = None
+    for served in _served(world, project):
+        for failure in served.deployment.failures:
+            since_ms = max(served.from_ms, failure.from_ms or served.from_ms)
+            label = _active(world, project, failure, since_ms=since_ms, until_ms=served.until_ms, by=served.ended_by)
+            if label["endMs"] is None or label["endMs"] > since_ms:
+                yield {**label, "cause": "deployment", "deploymentId": served.deployment.id, "previousId": _id(good)}
+        good = good if served.deployment.failures else served.deployment
     for outage in project.outages:
-        label = _active(world, project, outage, since_ms=world.start_ms)
+        since_ms = world.start_ms if outage.from_ms is None else outage.from_ms
+        label = _active(world, project, outage, since_ms=since_ms, until_ms=None, by=None)
         yield {**label, "cause": "upstream", "deploymentId": None, "previousId": None}
 
 
@@ -113,13 +144,18 @@ def _id(deployment: Deployment | None) -> str | None:
     return None if deployment is None else deployment.id
 
 
-def _active(world: World, project: Project, failure: Failure, *, since_ms: int) -> Label:
+def _active(
+    world: World, project: Project, failure: Failure, *, since_ms: int, until_ms: int | None, by: str | None
+) -> Label:
+    """Return the label of *failure*, which ends by itself or *by* what ended the serving at *until_ms*."""
+    ends = [(end_ms, how) for end_ms, how in ((failure.until_ms, "itself"), (until_ms, by)) if end_ms is not None]
+    end_ms, ended_by = min(ends, key=lambda end: end[0], default=(None, None))
     return {
         **_project(world, project),
         "shape": "jump",
-        "atMs": since_ms if failure.from_ms is None else failure.from_ms,
-        "endMs": failure.until_ms,
-        "endedBy": None if failure.until_ms is None else "itself",
+        "atMs": since_ms,
+        "endMs": end_ms,
+        "endedBy": ended_by,
         **_failure(failure.ratio, failure.status, failure.route, failure.message),
     }
 

@@ -1,8 +1,8 @@
 """The facts of the emulated world: teams, tokens, projects, deployments, alias jobs; no rules."""
 
 import bisect
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from daemon.emulator.project_specs import BuildLogSpec, FailureSpec, ProjectSpec
@@ -125,6 +125,15 @@ class Failure:
     def is_active(self, at_ms: Milliseconds) -> bool:
         """Tell whether requests at *at_ms* can fail this way."""
         return (self.from_ms is None or self.from_ms <= at_ms) and (self.until_ms is None or at_ms < self.until_ms)
+
+
+def ended(failures: Iterable[Failure], at_ms: Milliseconds) -> list[Failure]:
+    """Return *failures* as they are when everything that goes on ends at *at_ms*; what had not begun never was."""
+    return [
+        item if item.until_ms is not None and item.until_ms <= at_ms else replace(item, until_ms=at_ms)
+        for item in failures
+        if item.from_ms is None or item.from_ms < at_ms
+    ]
 
 
 def failure_from(spec: FailureSpec, anchor_ms: Milliseconds | None) -> Failure:

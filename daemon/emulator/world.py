@@ -8,7 +8,7 @@ from daemon.emulator.clock import EmulatorClock
 from daemon.emulator.fault_specs import JobFault, JobOutcome
 from daemon.emulator.faults import Faults
 from daemon.emulator.ledger import LedgerEntry
-from daemon.emulator.model import AliasJob, Deployment, Project, Variable, failure_from
+from daemon.emulator.model import AliasJob, Deployment, Project, Variable, ended, failure_from
 from daemon.emulator.moves import Moves
 from daemon.emulator.project_specs import FailureSpec
 from daemon.emulator.rolling import Release
@@ -96,15 +96,17 @@ class World(State):
 
     def end_outage(self, project: Project, at_ms: int | None = None) -> None:
         """End every outage of *project* at *at_ms* (None: now)."""
-        self.traffic_until(project, self._instant(at_ms))
-        project.outages.clear()
+        ends_ms = self._instant(at_ms)
+        self.traffic_until(project, ends_ms)
+        project.outages = ended(project.outages, ends_ms)
 
     def set_failures(self, deployment: Deployment, specs: tuple[FailureSpec, ...], at_ms: int | None = None) -> None:
         """Change how *deployment* fails from *at_ms* on (None: now); no specs heal it."""
         changes_ms = self._instant(at_ms)
         self.traffic_until(self.projects[deployment.project_id], changes_ms)
         deployment.failure_specs = specs
-        deployment.failures = [failure_from(spec, changes_ms) for spec in specs]
+        kept = ended(deployment.failures, changes_ms)
+        deployment.failures = [*kept, *(failure_from(spec, changes_ms) for spec in specs)]
 
     def _instant(self, at_ms: int | None) -> int:
         return self.now_ms if at_ms is None else at_ms
