@@ -61,6 +61,11 @@ def a_deployment(name: str = "good", **facts: Any) -> Deployment:
 OLD, GOOD, BAD, FIX = (a_deployment(name) for name in ("old", "good", "bad", "fix"))
 
 
+def an_instant(seconds: float = 0.0) -> Instant:
+    """Return the moment *seconds* after START, on both clocks."""
+    return Instant(START + timedelta(seconds=seconds), seconds)
+
+
 def a_sample(deployment: Deployment = BAD, **facts: Any) -> ErrorRateSample:
     """Return a minute of 100 healthy requests; `errors`, `requests`, `start` and `end` say otherwise."""
     start = facts.pop("start", START)

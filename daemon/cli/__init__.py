@@ -3,7 +3,7 @@
 import typer
 
 from daemon import __version__
-from daemon.cli import check_config, demo, emulator, operate, run, status
+from daemon.cli import check_config, demo, doctor, drain, emulator, operate, run, status
 
 app = typer.Typer(
     name="lastgood",
@@ -35,9 +35,11 @@ def _root(
 
 app.command("run")(run.run)
 app.command("check-config")(check_config.check_config)
+app.command("doctor")(doctor.doctor)
 app.command("status")(status.status)
 app.command("demo")(demo.demo)
 app.command("emulator")(emulator.emulator)
+app.command("drain")(drain.drain)
 app.command("pause")(operate.pause)
 app.command("resume")(operate.resume)
 app.command("approve")(operate.approve)

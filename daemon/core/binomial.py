@@ -11,9 +11,12 @@ _PRECISION = 1e-14
 _FRACTION_TERMS_MAX = 20_000
 
 
-def upper_limit(errors: int, requests: int, *, confidence: float = 0.95) -> float:
-    """Return the one-sided Clopper-Pearson upper limit of the error ratio, 0..1; 1.0 without requests."""
-    if errors >= requests:
+def upper_limit(errors: int, requests: int | None, *, confidence: float = 0.95) -> float:
+    """Return the one-sided Clopper-Pearson upper limit of the error ratio, 0..1.
+
+    1.0 without requests, and where nobody counted them (None): nothing is known then.
+    """
+    if requests is None or errors >= requests:
         return 1.0
     return _solve(lambda ratio: probability_at_most(errors, requests, ratio) - (1 - confidence))
 

@@ -34,15 +34,16 @@ class Finding:
     """A detector's numbers and one sentence.
 
     `requests` and `errors` are counted since the onset, without its first bucket where there are later ones (since the
-    window's start without an onset). `limit` is the error
-    ratio, 0..1, above which the detector calls a deployment bad. The onset lies in [`onset_at`, `onset_before`), one
-    bucket wide; both are None when nothing is wrong.
+    window's start without an onset); `requests` is None where the source counts errors alone. `limit` is the error
+    ratio, 0..1, above which the detector calls a deployment bad; for a detector that counts errors alone it is the one
+    by which recovery is judged. The onset lies in [`onset_at`, `onset_before`), one bucket wide; both are None when
+    nothing is wrong.
     """
 
     detector: str
     verdict: Verdict
     sentence: str
-    requests: int
+    requests: int | None
     errors: int
     limit: float
     onset_at: datetime | None = None
@@ -51,12 +52,12 @@ class Finding:
 
     @property
     def error_ratio(self) -> float | None:
-        """Errors by requests, 0..1; None without requests."""
+        """Errors by requests, 0..1; None without requests, or where nobody counted them."""
         return self.errors / self.requests if self.requests else None
 
 
 class Detector(Protocol):
-    """A rule that judges one deployment's samples, in order of time."""
+    """A rule that judges one deployment's samples, in order of time but for late ones."""
 
     @property
     def name(self) -> str:
@@ -66,8 +67,15 @@ class Detector(Protocol):
     def rule(self) -> str:
         """Return in one sentence what the detector objects to, for people."""
 
+    @property
+    def needs_requests(self) -> bool:
+        """Return whether it can judge nothing where a source counts errors alone."""
+
     def begin(self) -> Memory:
         """Return the memory of a deployment of which nothing is known."""
 
     def update(self, memory: Memory, sample: ErrorRateSample) -> tuple[Memory, Finding]:
-        """Return what is remembered after *sample*, and what it means. Never raises; a replay changes nothing."""
+        """Return what is remembered after *sample*, and what it means.
+
+        Never raises. A replay changes nothing, but for a late sample: that one is always more of the same time.
+        """

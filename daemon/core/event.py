@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from daemon.core.facts import Deployment, ErrorRateSample, Instant, Production
+from daemon.core.facts import AliasJobType, Deployment, DeploymentId, ErrorRateSample, Instant, Production
+from daemon.core.signal import SignalReason, SourceTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,21 @@ class ProductionObserved:
 
 @dataclass(frozen=True, slots=True)
 class SamplesObserved:
-    """A source was read: closed buckets in order of time, complete up to `complete_until`."""
+    """A source was read: buckets in order of time, complete up to `complete_until`.
+
+    `troubles` are those of other sources of the project's chain. `lag_seconds` is the ingest lag as measured, None
+    where this reading could not tell. `covered` is the share of the time, 0..1, that the samples speak for; `left_out`
+    counts requests that were seen and count for nobody.
+    """
 
     moment: Instant
     source: str
     samples: tuple[ErrorRateSample, ...]
     complete_until: datetime
+    troubles: tuple[SourceTrouble, ...] = ()
+    lag_seconds: float | None = None
+    covered: float = 1.0
+    left_out: int = 0
     kind: Literal["samples_observed"] = "samples_observed"
 
 
@@ -54,7 +64,23 @@ class ReadFailed:
     moment: Instant
     what: ReadTarget
     sentence: str
+    reason: SignalReason = SignalReason.UNREACHABLE
     kind: Literal["read_failed"] = "read_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTold:
+    """A webhook said that somebody asked for production to move, or that it moved: hearsay until production is read.
+
+    `from_deployment` is None where it was not said. `at` is the webhook's own time.
+    """
+
+    moment: Instant
+    type: AliasJobType
+    from_deployment: DeploymentId | None
+    to_deployment: DeploymentId
+    at: datetime
+    kind: Literal["move_told"] = "move_told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +185,7 @@ Event = Annotated[
     | ProductionObserved
     | SamplesObserved
     | ReadFailed
+    | MoveTold
     | TargetsListed
     | PreflightRead
     | RollbackAccepted

@@ -132,20 +132,33 @@ class Production:
 class ErrorRateSample:
     """Requests and 5xx errors of one deployment over [start, end), from one source.
 
-    `is_sampled` says that the counts are a share of the traffic, not all of it. *No data is not zero errors*: a source
-    that does not know gives no sample. A sample of zero requests says that the source knows that nobody asked.
+    `requests` is None where the source counts errors alone: then there is no ratio. `errors` are the deployment's own;
+    5xx answers that the platform itself gave are kept apart in `platform_errors`, and are among the requests.
+    `is_sampled` says that the counts are a share of the traffic, not all of it. `is_late` says that they come on top of
+    what was given of that time before; a sample that is not late and overlaps an earlier one repeats it. *No data is
+    not zero errors*: a source that does not know gives no sample. A sample of zero requests says that the source knows
+    that nobody asked.
     """
 
     deployment: DeploymentId
     start: datetime
     end: datetime
-    requests: int
+    requests: int | None
     errors: int
     is_sampled: bool = False
+    platform_errors: int = 0
+    is_late: bool = False
 
     def __post_init__(self) -> None:
-        if not (0 <= self.errors <= self.requests and self.start < self.end):
-            raise ValueError(f"not a sample: {self.errors} of {self.requests} requests in {self.start}..{self.end}")
+        failed = self.errors + self.platform_errors
+        is_possible = self.requests is None or failed <= self.requests
+        if not (self.errors >= 0 and self.platform_errors >= 0 and is_possible and self.start < self.end):
+            raise ValueError(f"not a sample: {failed} of {self.requests} requests in {self.start}..{self.end}")
+
+    @property
+    def has_traffic(self) -> bool:
+        """Whether anybody was counted. Where errors alone are, a sample without any tells of nobody."""
+        return bool(self.requests or self.errors or self.platform_errors)
 
 
 class ActivationOrigin(StrEnum):

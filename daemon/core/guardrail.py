@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 from typing import Protocol
 
 from daemon.core.facts import Deployment, Instant, Production
+from daemon.core.signal import Signal
 
 
 class Posture(StrEnum):
@@ -49,6 +50,8 @@ class Reason(StrEnum):
     SUSPECT_UNCLEAR = "suspect_unclear"
     TARGET_NOT_ON_RECORD = "target_not_on_record"
     BLIND = "blind"
+    SOURCES_DISAGREE = "sources_disagree"
+    WITNESS_ONLY = "witness_only"
     DECISION_EXPIRED = "decision_expired"
     APPROVAL_EXPIRED = "approval_expired"
     REJECTED = "rejected"
@@ -103,7 +106,8 @@ class Ruling:
 class Case:
     """A proposed rollback and everything that a guardrail may look at. All ages are seconds on `elapsed` time.
 
-    `counts_age_seconds` is the age of the newest counts of what serves production, None without any.
+    `counts_age_seconds` is the age of the newest counts of what serves production, None without any. `signal` is how
+    well the project is seen, None before the first poll was told to its end.
     """
 
     posture: Posture
@@ -121,6 +125,7 @@ class Case:
     counts_age_seconds: float | None
     alias_job_age_seconds: float
     alias_job_stale_after: timedelta
+    signal: Signal | None
 
 
 class Guardrail(Protocol):

@@ -49,7 +49,7 @@ def _detect(turn: Turn, sample: ErrorRateSample) -> None:
 
 
 def _newest_count(turn: Turn, watch: Watch, sample: ErrorRateSample) -> Sighting | None:
-    if not sample.requests or (watch.counted and sample.end <= watch.counted.told):
+    if not sample.has_traffic or (watch.counted and sample.end <= watch.counted.told):
         return watch.counted
     return Sighting(sample.end, turn.moment)
 

@@ -14,7 +14,8 @@ class Policy:
     `attribution_window`: an onset later than this after an activation is not the deployment's fault.
     `decision_ttl`: an older decision is made again, never carried out. `action_deadline`: how long a request whose
     outcome is unknown may still be at work. `alias_job_stale_after`: a job that runs longer is stuck.
-    `blind_after`: how long reads may fail before somebody is paged. `digest` names the configuration in logs.
+    `lag_max`: counts that are older say nothing of now. `poll_gap_max`: a longer pause between two polls is told.
+    `blind_after`: how long nobody may watch before somebody is paged. `digest` names the configuration in logs.
     """
 
     posture: Posture
@@ -27,6 +28,8 @@ class Policy:
     verification_deadline: timedelta = timedelta(minutes=10)
     approval_ttl: timedelta = timedelta(minutes=30)
     stand_down_hold: timedelta = timedelta(minutes=30)
+    lag_max: timedelta = timedelta(minutes=5)
+    poll_gap_max: timedelta = timedelta(minutes=2)
     blind_after: timedelta = timedelta(minutes=10)
     observe_every: timedelta = timedelta(seconds=1)
     digest: str = ""

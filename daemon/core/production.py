@@ -92,7 +92,7 @@ def date_by_counts(turn: Turn, sample: ErrorRateSample) -> None:
     A bucket that began before the deployment before was last seen serving dates it at that moment.
     """
     newest = turn.state.activations[-1] if turn.state.activations else None
-    if newest is None or newest.deployment.id != sample.deployment or not sample.requests:
+    if newest is None or newest.deployment.id != sample.deployment or not sample.has_traffic:
         return
     if newest.origin is not ActivationOrigin.RELEASE or newest.not_before is None or sample.end <= newest.not_before:
         return
@@ -158,6 +158,15 @@ def _mover(state: ProjectState, production: Production, moment: Instant) -> Inci
     return None
 
 
+def may_have_asked(state: ProjectState, target: DeploymentId, moment: Instant) -> bool:
+    """Return whether a rollback to *target* that somebody heard of can be one that we sent not too long ago."""
+    for incident in (state.incident, state.last_ended, *state.unacknowledged):
+        mitigation = incident.mitigation if incident else None
+        if mitigation and mitigation.sent and mitigation.action.target == target:
+            return moment.elapsed - mitigation.sent.elapsed <= _LATE_EFFECT_MAX.total_seconds()
+    return False
+
+
 def _may_still_move(incident: Incident, moment: Instant) -> bool:
     """Return whether an ended incident left with a request of unknown fate, not too long ago."""
     sent = incident.mitigation.sent if incident.mitigation else None
@@ -174,7 +183,8 @@ def _activation_at(turn: Turn, before: ProjectState, production: Production, ser
     dates it only when the one before it was not long ago.
     """
     job = production.alias_job
-    told = [serving.alias_assigned_at, job.requested_at if job and job.to_deployment == serving.id else None]
+    told = [turn.state.told_promotions.get(serving.id), serving.alias_assigned_at]
+    told += [job.requested_at if job and job.to_deployment == serving.id else None]
     earliest = _not_before(before) or serving.created_at
     window = turn.policy.attribution_window.total_seconds()
     if before.production_seen:

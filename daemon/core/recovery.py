@@ -57,21 +57,26 @@ class RecoveryWatch:
 def count_recovery(watch: RecoveryWatch, sample: ErrorRateSample) -> tuple[RecoveryWatch, Recovery | None]:
     """Return the watch after *sample* of the target, and the judgement; None means: not known yet.
 
-    Samples that began before the switch, or that overlap what was counted, change nothing.
+    Samples that began before the switch, that overlap what was counted, or that count errors alone (without all
+    requests there is no ratio to prove anything by) change nothing. Late counts go into the open bucket and close none.
     """
-    if sample.start < max(watch.since, watch.counted_until or watch.since):
+    counted_until = watch.counted_until or watch.since
+    is_counted_already = sample.start < counted_until and not sample.is_late
+    if sample.requests is None or sample.start < watch.since or is_counted_already:
         return watch, None
+    end = max(sample.end, counted_until)
     if watch.open_requests == 0 and sample.requests == 0:
-        return replace(watch, counted_until=sample.end), None
-    opened_at = watch.open_since or sample.start
+        return replace(watch, counted_until=end), None
+    opened_at = watch.open_since or max(sample.start, counted_until)
     watch = replace(
         watch,
         open_requests=watch.open_requests + sample.requests,
         open_errors=watch.open_errors + sample.errors,
         open_since=opened_at,
-        counted_until=sample.end,
+        counted_until=end,
     )
-    if watch.open_requests < _BUCKET_REQUESTS and sample.end - opened_at < _BUCKET_SPAN:
+    is_full = watch.open_requests >= _BUCKET_REQUESTS or end - opened_at >= _BUCKET_SPAN
+    if sample.is_late or not is_full:
         return watch, None
     return _close_bucket(watch)
 

@@ -201,6 +201,7 @@ def rule(turn: Turn, target: Deployment) -> Ruling:
         counts_age_seconds=counted.age_seconds(turn.moment) if counted else None,
         alias_job_age_seconds=state.alias_job.age_seconds(turn.moment) if state.alias_job else 0.0,
         alias_job_stale_after=turn.policy.alias_job_stale_after,
+        signal=state.signal,
     )
     ruling = strictest([_rule_on_production(turn), *(guardrail.rule(case) for guardrail in turn.policy.guardrails)])
     if ruling.strictness is Strictness.REQUIRE_APPROVAL and incident.approved_by:

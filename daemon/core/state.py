@@ -9,12 +9,14 @@ from daemon.core.event import ReadTarget
 from daemon.core.facts import Activation, Deployment, DeploymentId, IncidentId, Instant, Production, ProjectId, Sighting
 from daemon.core.guardrail import Reason
 from daemon.core.incident import Incident
+from daemon.core.signal import Signal, SignalReason, SourceTrouble
 
 ACTIVATIONS_MAX = 30
 KNOWN_BAD_MAX = 200
 WATCHES_MAX = 8
 _SERVED_WATCHES_MAX = 5
 UNACKNOWLEDGED_MAX = 20
+TOLD_PROMOTIONS_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,13 @@ class LastAction:
 
 
 @dataclass(frozen=True, slots=True)
-class Blindness:
-    """Reads that give nothing to go by, since when, and whether somebody was paged for it."""
+class Unread:
+    """Something that cannot be read: since when, for how many polls in a row, and why."""
 
     since: Instant
+    reason: SignalReason
     sentence: str
-    is_paged: bool = False
+    polls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +106,12 @@ class ProjectState:
     """The state of one project. At most one live incident; escalated ones wait in `unacknowledged`.
 
     `alias_job` is when the newest alias job was asked for. `samples_until` is the watermark of the newest reading (None
-    before the first). `acknowledged` holds the deployments of breaches that a person has taken, until they are over.
-    `sends` counts rollback requests by suspect and `rolled_back` holds the suspects whose rollback was observed: these
-    two grow by one an incident and are kept for ever.
+    before the first), `counted` when visitors were last counted, `cycle_ended` when a poll was last told to its end.
+    `troubles` are those of sources beside the one that counted. `signal` is how well all this lets us see, as ruled at
+    the last poll's end. `witnessed` is when a mere witness was judged last. `told_promotions` holds when webhooks said
+    that a deployment was promoted. `acknowledged` holds the deployments of breaches that a person has taken, until they
+    are over. `sends` counts rollback requests by suspect and `rolled_back` holds the suspects whose rollback was
+    observed: these two grow by one an incident and are kept for ever.
     """
 
     project: ProjectId
@@ -117,7 +123,14 @@ class ProjectState:
     watches: tuple[Watch, ...] = ()
     samples_until: datetime | None = None
     source: str = ""
-    blind: Mapping[ReadTarget, Blindness] = field(default_factory=dict)
+    unread: Mapping[ReadTarget, Unread] = field(default_factory=dict)
+    troubles: tuple[SourceTrouble, ...] = ()
+    counted: Instant | None = None
+    cycle_ended: Instant | None = None
+    signal: Signal | None = None
+    is_blindness_paged: bool = False
+    witnessed: Instant | None = None
+    told_promotions: Mapping[DeploymentId, datetime] = field(default_factory=dict)
     incident: Incident | None = None
     unacknowledged: tuple[Incident, ...] = ()
     acknowledged: tuple[DeploymentId, ...] = ()
@@ -132,7 +145,7 @@ class ProjectState:
     @property
     def trouble(self) -> str:
         """What cannot be read, in one sentence; '' when all that was asked last could be read."""
-        return "; ".join(one.sentence for one in self.blind.values())
+        return "; ".join(one.sentence for one in self.unread.values())
 
     @property
     def serving(self) -> Deployment | None:

@@ -2,11 +2,11 @@
 
 from typing import assert_never
 
-from daemon.core.blindness import note_failed_read, note_read, page_when_blind
 from daemon.core.command import Command
 from daemon.core.event import (
     CycleEnded,
     Event,
+    MoveTold,
     OperatorRequested,
     PreflightRead,
     ProductionObserved,
@@ -22,6 +22,7 @@ from daemon.core.event import (
     TargetsListed,
 )
 from daemon.core.guardrail import Reason
+from daemon.core.hearsay import note_told_move
 from daemon.core.judging import judge_samples
 from daemon.core.mitigation import (
     check_preflight,
@@ -37,6 +38,7 @@ from daemon.core.mitigation import (
 from daemon.core.operator import obey
 from daemon.core.policy import Policy
 from daemon.core.respond import decide, expire_pause, propose
+from daemon.core.seeing import note_counts, note_failed_read, note_read, rule_signal, tell_of_blindness
 from daemon.core.state import ProjectState
 from daemon.core.turn import Turn
 
@@ -47,14 +49,17 @@ def step(state: ProjectState, event: Event, policy: Policy) -> tuple[ProjectStat
     match event:
         case CycleEnded():
             expire_pause(turn)
+            rule_signal(turn)
             decide(turn)
-            page_when_blind(turn)
+            tell_of_blindness(turn)
         case ProductionObserved(production=production):
             note_read(turn, ReadTarget.PRODUCTION)
             observe(turn, production)
         case SamplesObserved():
-            note_read(turn, ReadTarget.SAMPLES)
+            note_counts(turn, event)
             judge_samples(turn, event)
+        case MoveTold():
+            note_told_move(turn, event)
         case ReadFailed():
             _note_failed_read(turn, event)
         case TargetsListed(deployments=deployments):
@@ -82,7 +87,7 @@ def step(state: ProjectState, event: Event, policy: Policy) -> tuple[ProjectStat
 
 
 def _note_failed_read(turn: Turn, event: ReadFailed) -> None:
-    note_failed_read(turn, event.what, event.sentence)
+    note_failed_read(turn, event)
     match event.what:
         case ReadTarget.PRODUCTION | ReadTarget.PREFLIGHT:
             keep_observing(turn, event.what)

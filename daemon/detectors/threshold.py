@@ -1,5 +1,6 @@
-"""The rule that operators know: an error ratio over a limit in M of the last N windows, with traffic to mean it."""
+"""The rule that operators know: too many errors in M of the last N windows, as a share of requests or by the minute."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Literal
@@ -9,15 +10,40 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from daemon.core.detector import Finding, Gate, Verdict
 from daemon.core.facts import ErrorRateSample
 
+MINUTE = timedelta(minutes=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Counts of one completed (or still open) window [start, end)."""
+    """Counts of one completed (or still open) window [start, end).
+
+    `requests` is None where a source counted errors alone. `is_sampled`: there were at least so many.
+    """
 
     start: datetime
     end: datetime
-    requests: int
+    requests: int | None
     errors: int
+    is_sampled: bool = False
+
+    @property
+    def error_ratio(self) -> float | None:
+        """Errors by requests, 0..1; None without requests, or where nobody counted them."""
+        return self.errors / self.requests if self.requests else None
+
+    @property
+    def errors_per_minute(self) -> float:
+        """Errors a minute."""
+        return self.errors * (MINUTE / (self.end - self.start))
+
+    def with_more(self, sample: ErrorRateSample) -> "Window":
+        """Return the window with the counts of *sample*, which lie within it."""
+        return replace(
+            self,
+            requests=_sum(self.requests, sample.requests),
+            errors=self.errors + sample.errors,
+            is_sampled=self.is_sampled or sample.is_sampled,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +56,16 @@ class Episode:
     start: datetime
     end: datetime
     windows: int
-    requests: int
+    requests: int | None
     errors: int
 
 
 @dataclass(frozen=True, slots=True)
 class ThresholdMemory:
-    """Completed windows within the horizon, the open one, and the episode that is going on."""
+    """Completed windows within the horizon, the open one, and the episode that is going on.
+
+    While no completed window is bad there is no episode; while one is, there is one, and it began with it or before.
+    """
 
     completed: tuple[Window, ...] = ()
     open: Window | None = None
@@ -45,7 +74,11 @@ class ThresholdMemory:
 
 
 class Threshold(BaseModel):
-    """Breaches when at least `breaches_min` of the last `windows` windows have an error ratio over the limit."""
+    """Breaches when at least `breaches_min` of the last `windows` windows are bad.
+
+    Bad is an error ratio from `max_error_rate` on or, where `errors_per_minute_max` is given instead, so many errors
+    a minute, however many requests there were.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,6 +93,15 @@ class Threshold(BaseModel):
     )
     max_error_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.05, description="Ratio of 5xx answers to all requests, 0..1, from which on a window is bad."
+    )
+    errors_per_minute_max: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description=(
+            "5xx answers a minute from which on a window is bad, for a source that counts errors alone; "
+            "in place of `max_error_rate` and `min_requests`, which must then not be given."
+        ),
     )
     min_requests: int = Field(
         default=20, ge=1, le=1_000_000, description="A window with fewer requests is never called bad."
@@ -76,18 +118,35 @@ class Threshold(BaseModel):
             raise ValueError(f"breaches_min {self.breaches_min} can never be met within windows {self.windows}")
         return self
 
+    @model_validator(mode="after")
+    def _is_one_rule(self) -> "Threshold":
+        beside = [key for key in ("max_error_rate", "min_requests") if key in self.model_fields_set]
+        if self.errors_per_minute_max is not None and beside:
+            raise ValueError(
+                f"errors_per_minute_max {self.errors_per_minute_max} counts errors alone, and {beside[0]} is about "
+                "their share of the requests; keep one of the two"
+            )
+        return self
+
     @property
     def name(self) -> str:
         """The key of this detector's memory."""
         return self.kind
 
     @property
+    def needs_requests(self) -> bool:
+        """Whether the rule is about a ratio, which errors alone do not have."""
+        return self.errors_per_minute_max is None
+
+    @property
     def rule(self) -> str:
         """What breaches, in one sentence."""
+        bad = f"{self.max_error_rate:.1%} errors ({self.min_errors} errors and {self.min_requests} requests at least)"
+        if self.errors_per_minute_max is not None:
+            bad = f"{self.errors_per_minute_max} errors a minute ({self.min_errors} errors at least)"
         return (
             f"{self.breaches_min} of the last {self.windows} windows of {self.window.total_seconds():.0f} s "
-            f"with at least {self.max_error_rate:.1%} errors "
-            f"({self.min_errors} errors and {self.min_requests} requests at least)"
+            f"with at least {bad}"
         )
 
     def begin(self) -> ThresholdMemory:
@@ -95,57 +154,93 @@ class Threshold(BaseModel):
         return ThresholdMemory()
 
     def update(self, memory: ThresholdMemory, sample: ErrorRateSample) -> tuple[ThresholdMemory, Finding]:
-        """Return memory and finding after *sample*. What overlaps the counted past is counted once: ignored."""
+        """Return memory and finding after *sample*.
+
+        What overlaps the counted past is counted once: ignored. What is late is added to the window in which it lies,
+        which is judged anew; none is made for it. Errors alone have no ratio: then a rule that needs one says nothing.
+        """
+        if sample.requests is None and self.needs_requests:
+            return memory, self._find_no_ratio(memory)
         newest = memory.open or (memory.completed[-1] if memory.completed else None)
-        if newest and sample.start < newest.end:
+        if sample.is_late:
+            memory = self._add(memory, sample)
+        elif newest and sample.start < newest.end:
             return memory, memory.finding or self._find(memory)
-        memory = self._count(memory, sample)
+        else:
+            memory = self._count(memory, sample)
         finding = self._find(memory)
         return replace(memory, finding=finding), finding
 
     def _count(self, memory: ThresholdMemory, sample: ErrorRateSample) -> ThresholdMemory:
-        window = Window(sample.start, sample.end, sample.requests, sample.errors)
+        window = Window(sample.start, sample.end, sample.requests, sample.errors, sample.is_sampled)
         # An open window that waited longer than its own length is stale: what it held belongs to no judgement.
         if memory.open and sample.start - memory.open.end <= self.window:
-            window = _merge(memory.open, window)
+            window = replace(memory.open.with_more(sample), end=sample.end)
         if window.end - window.start < self.window:
             return replace(memory, open=window)
         horizon = window.end - self.window * self.windows
         completed = (*(one for one in memory.completed if one.end > horizon), window)
         return replace(memory, completed=completed, open=None, onset=self._onset(memory, completed, window))
 
-    def _onset(self, memory: ThresholdMemory, completed: tuple[Window, ...], window: Window) -> Episode | None:
+    def _onset(self, memory: ThresholdMemory, completed: Sequence[Window], window: Window) -> Episode | None:
         """Return the episode with *window* in it; None when no recent window is bad: a stray error is no onset."""
         if not any(self._is_breaching(one) for one in completed):
             return None
         known = memory.onset
         # Trouble further back than the windows that are looked at was another episode.
         if known is None or not any(self._is_breaching(one) for one in completed[:-1]):
-            return Episode(window.start, window.end, 1, window.requests, window.errors)
+            return _episode([window])
         counted = known if known.windows > 1 else replace(known, requests=0, errors=0)
         return replace(
             counted,
             windows=known.windows + 1,
-            requests=counted.requests + window.requests,
+            requests=_sum(counted.requests, window.requests),
             errors=counted.errors + window.errors,
         )
 
+    def _add(self, memory: ThresholdMemory, sample: ErrorRateSample) -> ThresholdMemory:
+        """Return the memory with the late *sample* in the window that it shares most time with; unchanged without."""
+        known = (*memory.completed, *((memory.open,) if memory.open else ()))
+        window = max(known, key=lambda one: _shared(one, sample), default=None)
+        if window is None or _shared(window, sample) <= timedelta(0):
+            return memory
+        fuller = window.with_more(sample)
+        if window is memory.open:
+            return replace(memory, open=fuller)
+        completed = tuple(fuller if one is window else one for one in memory.completed)
+        return replace(memory, completed=completed, onset=self._onset_anew(memory.onset, completed, sample))
+
+    def _onset_anew(self, known: Episode | None, completed: Sequence[Window], late: ErrorRateSample) -> Episode | None:
+        """Return the episode after *late* counts changed one of the *completed* windows: it may begin elsewhere now."""
+        bad = [number for number, one in enumerate(completed) if self._is_breaching(one)]
+        if not bad:
+            return None
+        if known and known.start < completed[0].start:
+            # It began before all that is remembered, so that these counts came after its beginning.
+            return replace(known, requests=_sum(known.requests, late.requests), errors=known.errors + late.errors)
+        return _episode(completed[bad[0] :])
+
     def _is_hot(self, window: Window) -> bool:
-        return window.errors > 0 and window.errors / window.requests >= self.max_error_rate
+        if self.errors_per_minute_max is not None:
+            return window.errors * MINUTE >= self.errors_per_minute_max * (window.end - window.start)
+        return window.error_ratio is not None and window.error_ratio >= self.max_error_rate
 
     def _is_breaching(self, window: Window) -> bool:
-        return self._is_hot(window) and window.requests >= self.min_requests and window.errors >= self.min_errors
+        return self._is_hot(window) and window.errors >= self.min_errors and self._has_traffic(window)
+
+    def _has_traffic(self, window: Window) -> bool:
+        """Return whether there are requests enough to judge a ratio, where one is judged."""
+        return not self.needs_requests or (window.requests is not None and window.requests >= self.min_requests)
 
     def _find(self, memory: ThresholdMemory) -> Finding:
         if not memory.completed:
             return Finding(self.name, Verdict.INCONCLUSIVE, "no complete window yet", 0, 0, self.max_error_rate)
         newest = memory.completed[-1]
         breaches = sum(self._is_breaching(one) for one in memory.completed)
-        verdict = self._verdict(newest, breaches)
         shown = memory.onset or newest
         return Finding(
             detector=self.name,
-            verdict=verdict,
+            verdict=self._verdict(memory.completed, breaches),
             sentence=self._sentence(newest, breaches),
             requests=shown.requests,
             errors=shown.errors,
@@ -155,29 +250,73 @@ class Threshold(BaseModel):
             gates=self._gates(newest, breaches),
         )
 
-    def _verdict(self, newest: Window, breaches: int) -> Verdict:
+    def _find_no_ratio(self, memory: ThresholdMemory) -> Finding:
+        sentence = f"the source counts errors alone: there is no ratio to compare with {self.max_error_rate:.1%}"
+        return replace(self._find(memory), verdict=Verdict.INCONCLUSIVE, sentence=sentence)
+
+    def _verdict(self, completed: Sequence[Window], breaches: int) -> Verdict:
         if breaches >= self.breaches_min:
             return Verdict.BREACHING
-        if breaches == 0 and newest.requests >= self.min_requests and not self._is_hot(newest):
-            return Verdict.HEALTHY
-        return Verdict.INCONCLUSIVE
+        return Verdict.HEALTHY if breaches == 0 and self._is_well(completed) else Verdict.INCONCLUSIVE
+
+    def _is_well(self, completed: Sequence[Window]) -> bool:
+        """Return whether the newest counts say that all is well: silence does not.
+
+        Errors that nobody set against requests may just be missing, so that it takes as many windows without trouble
+        as it takes of bad ones to call it trouble.
+        """
+        newest = completed[-1]
+        if newest.requests is not None:
+            return newest.requests >= self.min_requests and not self._is_hot(newest)
+        calm = not any(self._is_hot(one) for one in completed)
+        return not self.needs_requests and calm and len(completed) >= self.breaches_min
 
     def _sentence(self, newest: Window, breaches: int) -> str:
-        ratio = newest.errors / newest.requests if newest.requests else 0.0
-        return (
-            f"{newest.errors} of {newest.requests} requests failed ({ratio:.1%}, limit {self.max_error_rate:.1%}); "
-            f"{breaches} of the last {self.windows} windows bad, {self.breaches_min} needed"
-        )
+        if self.errors_per_minute_max is not None:
+            counted = (
+                f"{'at least ' if newest.is_sampled else ''}{newest.errors} errors in "
+                f"{(newest.end - newest.start).total_seconds():.0f} s "
+                f"({newest.errors_per_minute:.1f} a minute, limit {self.errors_per_minute_max})"
+            )
+        else:
+            counted = (
+                f"{newest.errors} of {newest.requests} requests failed "
+                f"({newest.error_ratio or 0.0:.1%}, limit {self.max_error_rate:.1%})"
+            )
+        return f"{counted}; {breaches} of the last {self.windows} windows bad, {self.breaches_min} needed"
 
     def _gates(self, newest: Window, breaches: int) -> tuple[Gate, ...]:
-        ratio = newest.errors / newest.requests if newest.requests else None
         return (
-            Gate("min_requests", newest.requests, self.min_requests, newest.requests >= self.min_requests),
+            *self._traffic_gates(newest),
             Gate("min_errors", newest.errors, self.min_errors, newest.errors >= self.min_errors),
-            Gate("max_error_rate", ratio, self.max_error_rate, ratio is not None and ratio >= self.max_error_rate),
+            self._limit_gate(newest),
             Gate("breaches_min", breaches, self.breaches_min, breaches >= self.breaches_min),
         )
 
+    def _traffic_gates(self, newest: Window) -> Iterable[Gate]:
+        if self.needs_requests:
+            yield Gate("min_requests", newest.requests, self.min_requests, self._has_traffic(newest))
 
-def _merge(first: Window, second: Window) -> Window:
-    return Window(first.start, second.end, first.requests + second.requests, first.errors + second.errors)
+    def _limit_gate(self, newest: Window) -> Gate:
+        is_hot = self._is_hot(newest)
+        if self.errors_per_minute_max is not None:
+            return Gate("errors_per_minute_max", newest.errors_per_minute, self.errors_per_minute_max, is_hot)
+        return Gate("max_error_rate", newest.error_ratio, self.max_error_rate, is_hot)
+
+
+def _episode(windows: Sequence[Window]) -> Episode:
+    """Return the episode that began with the first of *windows* and is still going on at the last."""
+    first, counted = windows[0], windows[1:] or windows
+    requests: int | None = 0
+    for one in counted:
+        requests = _sum(requests, one.requests)
+    return Episode(first.start, first.end, len(windows), requests, sum(one.errors for one in counted))
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def _shared(window: Window, sample: ErrorRateSample) -> timedelta:
+    """Return how much time the two have in common; 0 or less when none."""
+    return min(window.end, sample.end) - max(window.start, sample.start)

@@ -1,7 +1,7 @@
 """From one turn of `step` to the metrics and log lines that on-call reads: what changed, counted once."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import structlog
 
@@ -9,6 +9,7 @@ from daemon.core.event import (
     Event,
     OperatorRequested,
     ReadFailed,
+    Resumed,
     RollbackAccepted,
     RollbackOutcomeUnknown,
     RollbackRateLimited,
@@ -18,6 +19,7 @@ from daemon.core.event import (
 )
 from daemon.core.guardrail import Reason
 from daemon.core.incident import Incident, State, Transition, Trigger
+from daemon.core.signal import SignalState
 from daemon.core.state import ProjectState
 from daemon.telemetry.metrics import ENDING_TRIGGERS, Metrics
 
@@ -33,7 +35,7 @@ _ROLLBACK_OUTCOMES: dict[type, str] = {
 _ENDED_OUTCOMES: dict[Trigger, str] = {Trigger.OBSERVED_ON_TARGET: "confirmed", Trigger.FAILED: "failed"}
 
 
-def account(metrics: Metrics, before: ProjectState, after: ProjectState, events: Iterable[Event]) -> None:
+def account(metrics: Metrics, before: ProjectState, after: ProjectState, events: Sequence[Event]) -> None:
     """Count what *events* brought about between the two states."""
     project = after.project
     for event in events:
@@ -42,13 +44,24 @@ def account(metrics: Metrics, before: ProjectState, after: ProjectState, events:
             log.info("request.taken", project=project, verb=event.verb, by=event.by, summary=after.decision.sentence)
     for incident, transition in new_transitions(before, after):
         _count_transition(metrics, project, incident, transition)
-    live = after.incident
-    for state in State:
-        metrics.incident_state.labels(project=project, state=state).set(live is not None and live.state is state)
-    metrics.unacknowledged.labels(project=project).set(len(after.unacknowledged))
-    metrics.paused.labels(project=project).set(after.paused is not None)
-    if after.samples_until:
+    # A gauge costs more than all the rest of a quiet poll: it is set when it may have changed, and after a start.
+    is_anew = any(isinstance(event, Resumed) for event in events)
+    if is_anew or after.incident is not before.incident or after.unacknowledged is not before.unacknowledged:
+        live = after.incident
+        for state in State:
+            metrics.incident_state.labels(project=project, state=state).set(live is not None and live.state is state)
+        metrics.unacknowledged.labels(project=project).set(len(after.unacknowledged))
+    if is_anew or after.paused is not before.paused:
+        metrics.paused.labels(project=project).set(after.paused is not None)
+    if after.samples_until and (is_anew or after.samples_until != before.samples_until):
         metrics.samples_until.labels(project=project).set(after.samples_until.timestamp())
+    _note_signal(metrics, before, after, is_anew=is_anew)
+    if is_anew or after.watches is not before.watches or after.production is not before.production:
+        _note_counts(metrics, after)
+
+
+def _note_counts(metrics: Metrics, after: ProjectState) -> None:
+    project = after.project
     serving = after.serving
     finding = next(iter(after.watch(serving.id).findings.values()), None) if serving else None
     # No data is not zero errors, nor what the deployment before it had.
@@ -80,14 +93,45 @@ def _count_event(metrics: Metrics, before: ProjectState, event: Event) -> None:
     if outcome:
         metrics.actions.labels(project=project, action="rollback", outcome=outcome, reason=Reason.NONE).inc()
     if isinstance(event, SamplesObserved):
-        metrics.requests_counted.labels(project=project).inc(sum(one.requests for one in event.samples))
-        metrics.errors_counted.labels(project=project).inc(sum(one.errors for one in event.samples))
+        _count_samples(metrics, project, event)
     if isinstance(event, ReadFailed):
         metrics.reads_failed.labels(project=project, what=event.what).inc()
         # Trouble that goes on is told once, then counted.
-        known = before.blind.get(event.what)
+        known = before.unread.get(event.what)
         if known is None or known.sentence != event.sentence:
             log.warning("read.failed", project=project, what=event.what, error=event.sentence)
+
+
+def _count_samples(metrics: Metrics, project: str, event: SamplesObserved) -> None:
+    metrics.requests_counted.labels(project=project).inc(sum(one.requests or 0 for one in event.samples))
+    metrics.errors_counted.labels(project=project).inc(sum(one.errors for one in event.samples))
+    metrics.platform_errors_counted.labels(project=project).inc(sum(one.platform_errors for one in event.samples))
+    metrics.requests_left_out.labels(project=project).inc(event.left_out)
+    metrics.counts_covered.labels(project=project).set(event.covered)
+    if event.lag_seconds is not None:
+        metrics.ingest_lag.labels(project=project).set(event.lag_seconds)
+
+
+def _note_signal(metrics: Metrics, before: ProjectState, after: ProjectState, *, is_anew: bool) -> None:
+    """Show how well the project is seen, and log a change of it."""
+    signal, known = after.signal, before.signal
+    if signal is None:
+        return
+    project = after.project
+    if is_anew or known is None or known.state is not signal.state:
+        for state in SignalState:
+            metrics.signal_state.labels(project=project, state=state).set(signal.state is state)
+        blind_since = signal.since.at.timestamp() if signal.state is SignalState.BLIND else 0.0
+        metrics.blind_since.labels(project=project).set(blind_since)
+    if after.cycle_ended == before.cycle_ended:
+        return
+    metrics.signals.labels(state=signal.state, reason=signal.reason).inc()
+    if known is None or (known.state, known.reason) != (signal.state, signal.reason):
+        told = {"state": signal.state, "reason": signal.reason, "summary": signal.sentence}
+        if signal.state is SignalState.OBSERVING:
+            log.info("signal.changed", project=project, **told)
+        else:
+            log.warning("signal.changed", project=project, **told)
 
 
 def _count_transition(metrics: Metrics, project: str, incident: Incident, transition: Transition) -> None:

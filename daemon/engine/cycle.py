@@ -1,27 +1,42 @@
-"""One poll: lease, then for each project production and counts, then the tick at which everything is decided."""
+"""One poll: lease, then for each project counts and production, then the tick at which everything is decided."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Coroutine, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import structlog
 
-from daemon.core.event import CycleEnded, Event, ProductionObserved, ReadFailed, ReadTarget, SamplesObserved
-from daemon.core.facts import ProjectId
-from daemon.engine.chain import SourceChain
+from daemon.core.event import CycleEnded, Event, MoveTold, ProductionObserved, ReadFailed, ReadTarget, SamplesObserved
+from daemon.core.facts import Instant, Production, ProjectId
+from daemon.core.guardrail import Reason
+from daemon.core.seeing import wants_close_up
+from daemon.core.signal import SignalReason, SignalState, SourceTrouble
+from daemon.core.state import ProjectState
+from daemon.engine.crosscheck import CHECK_EVERY_SECONDS, CrossCheck
 from daemon.engine.housekeeping import Housekeeping
 from daemon.engine.leadership import Leadership
 from daemon.engine.moments import Moments
 from daemon.engine.project import Project
+from daemon.engine.rounds import Rounds
+from daemon.engine.signals import Counted, Signals, Uncounted, Want
 from daemon.engine.supervisor import Supervisor
+from daemon.engine.sweep import SWEEP_EVERY_SECONDS, SWEPT_FROM_PROJECTS, Sweep
+from daemon.engine.tokens import TOKENS_EVERY_SECONDS, TokenWatch
 from daemon.ports.clock import Clock
-from daemon.ports.errors import PortError
+from daemon.ports.errors import PortError, Unavailable
 from daemon.ports.hosting import HostingReader
-from daemon.ports.source import Reading, Source
+from daemon.ports.source import Source
 from daemon.telemetry.metrics import Metrics
 
-_POLLS_AT_ONCE = 10
+_LOOKS_AT_ONCE = 10
 _READ_SECONDS_MAX = 90.0
 """Real time that one source, or one look at production, may take altogether, tries and pages included."""
+_TOLD_EVERY_SECONDS = 55.0
+"""So long may a project of a fleet in which nothing happens stay untold; less than a minute of polls."""
+_RECENT = timedelta(hours=1)
 _STORE_TROUBLE_CYCLES = 3
 """After so many cycles in a row without a store somebody is paged: one may be a moment's lock."""
 
@@ -47,10 +62,19 @@ class Poller:
         supervisor: Supervisor,
         metrics: Metrics,
         housekeeping: Housekeeping,
+        tokens: TokenWatch,
         read_seconds_max: float = _READ_SECONDS_MAX,
     ) -> None:
         self._projects = tuple(projects)
-        self._chains = {project: SourceChain(chain, clock) for project, chain in sources.items()}
+        crosscheck, sweep = CrossCheck(sources, clock), Sweep(hosting, [one.id for one in self._projects], moments)
+        self._signals = Signals(
+            sources,
+            clock,
+            collect_seconds_max=read_seconds_max,
+            guard=self._guard_counts,
+            crosscheck=crosscheck,
+            tokens=tokens,
+        )
         self._hosting = hosting
         self._leadership = leadership
         self._moments = moments
@@ -59,11 +83,20 @@ class Poller:
         self._metrics = metrics
         self._housekeeping = housekeeping
         self._read_seconds_max = read_seconds_max
-        self._counts_seconds_max = read_seconds_max * max(len(chain) for chain in sources.values())
+        self._sweep = sweep if len(self._projects) >= SWEPT_FROM_PROJECTS else None
+        rounds = partial(Rounds, clock=clock, supervisor=supervisor)
+        self._rounds = (
+            rounds(crosscheck.check, every_seconds=CHECK_EVERY_SECONDS, name="crosscheck"),
+            rounds(tokens.check, every_seconds=TOKENS_EVERY_SECONDS, name="tokens"),
+            *([rounds(sweep.read, every_seconds=SWEEP_EVERY_SECONDS, name="sweep")] if self._sweep else []),
+        )
+        self._by_id = {project.id: project for project in self._projects}
+        self._woken: set[ProjectId] = set()
+        self._has_paged_bug = False
         self._token: int | None = None
         self._awaited = ""
         self._store_trouble_cycles = 0
-        self._gate = asyncio.Semaphore(_POLLS_AT_ONCE)
+        self._gate = asyncio.Semaphore(_LOOKS_AT_ONCE)
         self.last_completed: float | None = None
         """When a cycle last ended, standing by included, on the monotonic clock; None before the first."""
         self.last_progress = clock.monotonic()
@@ -73,7 +106,7 @@ class Poller:
     def poll_seconds_max(self) -> float:
         """Return how long one project's part of a cycle may take, the store's part aside."""
         # A look that a mitigation asked for may be under way when ours is due.
-        return self._counts_seconds_max + 2 * self._read_seconds_max
+        return self._signals.seconds_max + 2 * self._read_seconds_max
 
     async def run_cycle(self) -> None:
         """Poll every project once. A daemon without the lease does nothing but ask for it again."""
@@ -86,13 +119,28 @@ class Poller:
         self._awaited = ""
         self._metrics.leader.set(1)
         await self._resume_when_new()
-        async with asyncio.TaskGroup() as group:
-            for project in self._projects:
-                group.create_task(self._guarded(project))
+        for one in self._rounds:
+            one.begin_when_due()
+        wants = [self._want(project) for project in self._projects if not (project.is_frozen or project.needs_resume)]
+        await self._signals.collect(wants, self._deliver)
         self.last_completed = self.last_progress = self._clock.monotonic()
         self._metrics.cycle_duration.observe(self.last_completed - started)
+        self._tell_fleet_log()
         self._note_store_trouble()
         await self._housekeeping.tidy()
+
+    def _tell_fleet_log(self) -> None:
+        """Write one line for a whole fleet: who is seen, and where something goes on."""
+        if self._sweep is None:
+            return
+        states = [project.state for project in self._projects if project.state]
+        seen = Counter(one.signal.state for one in states if one.signal)
+        log.info(
+            "fleet.polled",
+            projects=len(self._projects),
+            incidents=sum(one.incident is not None for one in states),
+            **{state.value: seen[state] for state in SignalState},
+        )
 
     def _stand_by(self) -> None:
         self._metrics.leader.set(0)
@@ -137,56 +185,187 @@ class Poller:
     async def _resume(self, project: Project) -> None:
         await project.resume()
 
-    async def _guarded(self, project: Project) -> None:
-        async with self._gate:
-            await self._supervisor.guard(self._poll(project), name=f"{project.id}:poll", on_bug=project.freeze)
+    def wake(self, project: ProjectId, told: MoveTold | None = None) -> None:
+        """Look at a project's production at once, since something was heard of it: *told*, or nothing in particular.
+
+        Unknown projects are ignored: a webhook may speak of every project of the team.
+        """
+        known = self._by_id.get(project)
+        if known and not known.is_frozen and not known.needs_resume:
+            is_due = project not in self._woken
+            self._woken.add(project)
+            work = self._look_after(known, told, is_due=is_due)
+            self._supervisor.start(work, name=f"{project}:wake", on_bug=known.freeze)
+
+    async def _look_after(self, project: Project, told: MoveTold | None, *, is_due: bool) -> None:
+        # Told before anybody looks: somebody else's rollback must not wait for an answer of Vercel's.
+        if told:
+            await project.tell(told)
+        if is_due:
+            async with project.looking:
+                await project.tell(await self._look(project))
+                self._woken.discard(project.id)
+
+    def _want(self, project: Project) -> Want:
+        state = project.state
+        if state is None:
+            return Want(project.id, None)
+        return Want(project.id, state.samples_until, wants_close_up(state, project.policy(), self._moments.now()))
+
+    async def _guard_counts(self, work: Coroutine[Any, Any, None], projects: Sequence[ProjectId]) -> None:
+        """Read counts with care for bugs: one project's freezes it; one that hits many leaves them without counts."""
+        on_bug = self._by_id[projects[0]].freeze if len(projects) == 1 else partial(self._note_bug, projects)
+        await self._supervisor.guard(work, name=f"{projects[0]}:counts", on_bug=on_bug)
+
+    async def _note_bug(self, projects: Sequence[ProjectId], error: Exception) -> None:
+        trouble = SourceTrouble("counts", SignalReason.SCHEMA_DRIFT, f"a bug: {error!r}")
+        for project in projects:
+            await self._deliver(project, Uncounted((trouble,)))
+        if not self._has_paged_bug:
+            self._has_paged_bug = True
+            sentence = f"a bug keeps the counts of {len(projects)} projects from being read: {error!r}"
+            await self._by_id[projects[0]].page(
+                "lastgood does not see", sentence, "read the log, then restart lastgood"
+            )
+
+    async def _deliver(self, project_id: ProjectId, counted: Counted | Uncounted) -> None:
+        project = self._by_id[project_id]
+        poll = self._poll(project, counted)
+        await self._supervisor.guard(poll, name=f"{project.id}:poll", on_bug=project.freeze)
         self.last_progress = self._clock.monotonic()
 
-    async def _poll(self, project: Project) -> None:
-        if project.is_frozen or project.needs_resume:
-            return
-        before = project.state.last_ended if project.state else None
-        reading = await self._collect(project)
+    async def _poll(self, project: Project, counted: Counted | Uncounted) -> None:
+        began = self._moments.now().elapsed
+        before = project.state.decision.reason if project.state else None
         # Production is read last: what is decided on should be young, and counts may take their time.
         async with project.looking:
-            production = await self._look(project)
-            is_committed = await project.tell(production, self._counted(reading), CycleEnded(self._moments.now()))
+            if self._sweep and self._is_nothing_new(self._sweep, project, counted):
+                return
+            production = await self._production(project, counted)
+            events = [*production, self._counted(counted), CycleEnded(self._moments.now())]
+            is_committed = await project.tell(*events)
         self._metrics.cycles.labels(project=project.id, outcome="completed" if is_committed else "failed").inc()
         if not is_committed or project.state is None:
             log.warning("cycle.failed", project=project.id, summary="nothing was committed, so nothing was decided")
             return
         self._metrics.last_cycle.labels(project=project.id).set(self._clock.now().timestamp())
-        state, ended = project.state, project.state.last_ended
-        log.info(
-            "cycle.completed",
-            project=project.id,
-            production=state.serving.id if state.serving else None,
-            incident=state.incident.state if state.incident else None,
-            reason=state.decision.reason,
+        self._tell_log(project.state, before, began)
+
+    def _tell_log(self, state: ProjectState, before: Reason | None, began: float) -> None:
+        """Write the cycle's canonical line; of a fleet, only of the projects in which something goes on."""
+        ended = state.last_ended
+        just_ended = ended if ended and ended.trail[-1].moment.elapsed >= began else None
+        is_routine = self._sweep is not None and state.decision.reason is before
+        told = {
+            "project": state.project,
+            "production": state.serving.id if state.serving else None,
+            "incident": state.incident.state if state.incident else None,
+            "reason": state.decision.reason,
             # An incident that ended in this cycle is what the cycle was about.
-            summary=ended.trail[-1].sentence if ended and ended != before else state.decision.sentence,
+            "summary": just_ended.trail[-1].sentence if just_ended else state.decision.sentence,
+        }
+        if is_routine and not (state.incident or just_ended):
+            log.debug("cycle.completed", **told)
+        else:
+            log.info("cycle.completed", **told)
+
+    async def _production(self, project: Project, counted: Counted | Uncounted) -> Sequence[Event]:
+        """Return what is known of production now; nothing where the sweep has nothing new and nobody asks."""
+        if self._sweep is None or self._wants_look(project, counted):
+            self._woken.discard(project.id)
+            async with self._gate:
+                return [await self._look(project)]
+        swept, known = self._sweep.take(project.id), project.state.production if project.state else None
+        if swept is None:
+            return []
+        if not isinstance(swept.production, Production):
+            return [self._unread(swept.moment, swept.production)]
+        if known is None and not self._may_hide_a_move(project, swept.production):
+            return [ProductionObserved(swept.moment, swept.production)]
+        if known is not None and _is_same(known, swept.production):
+            return [ProductionObserved(swept.moment, known)]
+        async with self._gate:
+            return [await self._look(project)]
+
+    def _is_nothing_new(self, sweep: Sweep, project: Project, counted: Counted | Uncounted) -> bool:
+        """Return whether a project of a fleet has nothing to be told: no counts, no trouble, and nothing going on.
+
+        It is told all the same once a minute, for time alone brings news too: counts that grow old.
+        """
+        state = project.state
+        if not isinstance(counted, Counted) or state is None or state.signal is None or state.cycle_ended is None:
+            return False
+        swept = sweep.found(project.id)
+        is_seen = swept is None or (
+            isinstance(swept.production, Production) and _is_same(state.production, swept.production)
         )
+        is_counted = not counted.reading.samples and counted.reading.complete_until == state.samples_until
+        is_quiet = not (state.incident or state.unread or state.paused or state.hold)
+        is_recent = self._moments.now().elapsed - state.cycle_ended.elapsed < _TOLD_EVERY_SECONDS
+        is_heard = project.id not in self._woken and counted.troubles == state.troubles
+        return is_seen and is_counted and is_quiet and is_recent and is_heard
+
+    def _wants_look(self, project: Project, counted: Counted | Uncounted) -> bool:
+        """Return whether this project deserves a look of its own, beside the sweep."""
+        state = project.state
+        if state is None or state.incident or project.id in self._woken:
+            return True
+        if state.production is None:
+            # What nobody ever saw has no history that a row of the sweep could hide; ten thousand looks would.
+            return False
+        known = {one.deployment.id for one in state.activations}
+        samples = counted.reading.samples if isinstance(counted, Counted) else ()
+        is_uneasy = state.serving is not None and state.watch(state.serving.id).onset is not None
+        return is_uneasy or any(one.deployment not in known for one in samples)
+
+    def _may_hide_a_move(self, project: Project, production: Production) -> bool:
+        """Return whether a row without an alias job, the first that we see of a project, may be somebody's rollback.
+
+        Only what began to serve lately can become a suspect; of anything older the job does not matter.
+        """
+        assigned = production.deployment.alias_assigned_at if production.deployment else None
+        if production.alias_job is not None or assigned is None:
+            return False
+        return self._clock.now() - assigned < max(_RECENT, project.policy().attribution_window)
 
     async def _look(self, project: Project) -> Event:
         try:
             async with asyncio.timeout(self._read_seconds_max):
                 production = await self._hosting.read_production(project.id)
-        except (PortError, TimeoutError) as error:
-            cause = str(error) or f"given up after {self._read_seconds_max:.0f} s"
-            return ReadFailed(self._moments.now(), ReadTarget.PRODUCTION, f"production unread: {cause}")
+        except TimeoutError:
+            return self._unread(self._moments.now(), Unavailable(f"given up after {self._read_seconds_max:.0f} s"))
+        except PortError as error:
+            return self._unread(self._moments.now(), error)
         return ProductionObserved(self._moments.now(), production)
 
-    async def _collect(self, project: Project) -> Reading | str:
-        """Return the counts, or a sentence that tells why there are none."""
-        since = project.state.samples_until if project.state else None
-        try:
-            async with asyncio.timeout(self._counts_seconds_max):
-                return await self._chains[project.id].collect(project.id, since=since)
-        except (PortError, TimeoutError) as error:
-            return f"no counts: {str(error) or f'given up after {self._counts_seconds_max:.0f} s'}"
+    def _unread(self, moment: Instant, error: PortError) -> Event:
+        return ReadFailed(moment, ReadTarget.PRODUCTION, f"production unread: {error}", error.reason)
 
-    def _counted(self, reading: Reading | str) -> Event:
+    def _counted(self, counted: Counted | Uncounted) -> Event:
         moment = self._moments.now()
-        if isinstance(reading, str):
-            return ReadFailed(moment, ReadTarget.SAMPLES, reading)
-        return SamplesObserved(moment, reading.source, tuple(reading.samples), reading.complete_until)
+        if isinstance(counted, Uncounted):
+            return ReadFailed(moment, ReadTarget.SAMPLES, f"no counts: {counted.sentence}", counted.reason)
+        reading = counted.reading
+        return SamplesObserved(
+            moment,
+            reading.source,
+            tuple(reading.samples),
+            reading.complete_until,
+            troubles=counted.troubles,
+            lag_seconds=reading.lag.total_seconds() if reading.lag is not None else None,
+            covered=reading.covered,
+            left_out=reading.left_out,
+        )
+
+
+def _is_same(known: Production | None, swept: Production) -> bool:
+    """Return whether the sweep saw nothing new. Its rows may lack the alias job, so that is not compared."""
+    if known is None:
+        return False
+    if known.deployment is None or swept.deployment is None:
+        return known.deployment is swept.deployment
+    return (known.deployment.id, known.auto_assigns_domains, known.is_rolling_release_active) == (
+        swept.deployment.id,
+        swept.auto_assigns_domains,
+        swept.is_rolling_release_active,
+    )

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
 
 from daemon.core.command import Command, Notify, ObserveProduction, Preflight, Severity
 from daemon.core.event import CycleEnded, Event, ProductionObserved, Resumed, SamplesObserved, TargetsListed
-from daemon.core.facts import IncidentId, ProjectId
+from daemon.core.facts import IncidentId, Instant, ProjectId
 from daemon.core.policy import Policy
-from daemon.core.state import ProjectState
+from daemon.core.state import Decision, ProjectState
 from daemon.core.step import step
 from daemon.engine import codec, intake
 from daemon.engine.accounting import account
@@ -22,6 +22,9 @@ from daemon.engine.supervisor import Supervisor
 from daemon.ports.errors import Conflict, LeaseLost, StoreUnavailable
 from daemon.ports.store import JournalEntry, OperatorRequest, Store
 from daemon.telemetry.metrics import Metrics
+
+_UNCOMMITTED_SECONDS_MAX = 60.0
+"""So old may the store's picture of a project become in which nothing happens."""
 
 log = structlog.get_logger()
 
@@ -67,6 +70,7 @@ class Project:
     is_frozen: bool = False
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _version: int = 0
+    _committed: Instant | None = None
     _is_observing: bool = False
     _begun: set[int] = field(default_factory=set)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -152,6 +156,9 @@ class Project:
         requests = await self.store.pending_requests(self.id)
         steps, commands = self._fold(self.state, [*self._understand(requests), *events])
         after, moment = steps[-1].after, events[-1].moment
+        if not requests and not commands and self._is_routine(steps):
+            self._take_in(steps)
+            return []
         stored = await self.store.commit(
             self.id,
             expected_version=self._version,
@@ -162,11 +169,22 @@ class Project:
             taken_requests=[request.id for request in requests],
             moment=moment,
         )
-        self.state, self._version = after, self._version + 1
-        for one in steps:
-            account(self.metrics, one.before, one.after, [one.event])
+        self._version, self._committed = self._version + 1, moment
+        self._take_in(steps)
         mandate = Mandate(lease.token, moment)
         return [_Order(row.id, command, mandate) for row, command in zip(stored, commands, strict=True)]
+
+    def _take_in(self, steps: Sequence[_Step]) -> None:
+        self.state = steps[-1].after
+        for one in steps:
+            account(self.metrics, one.before, one.after, [one.event])
+
+    def _is_routine(self, steps: Sequence[_Step]) -> bool:
+        """Return whether nothing happened that a restart would have to know: then a commit can wait a little."""
+        age = steps[-1].event.moment.elapsed - self._committed.elapsed if self._committed else _UNCOMMITTED_SECONDS_MAX
+        if age >= _UNCOMMITTED_SECONDS_MAX or any(_is_news(one) for one in steps):
+            return False
+        return _lasting(steps[0].before) == _lasting(steps[-1].after)
 
     def _understand(self, requests: Sequence[OperatorRequest]) -> list[Event]:
         """Return the events of *requests*. One that cannot be understood is taken too, or it would stay."""
@@ -197,6 +215,7 @@ class Project:
             self.moments.catch_up(stored.saved)
         self.state = codec.decode_state(stored.state) if stored else ProjectState(self.id)
         self._version = stored.version if stored else 0
+        self._committed = None
 
     def _dispatch(self, orders: Sequence[_Order]) -> None:
         """Start what was asked for; telling people never stands in the way of the rest."""
@@ -275,6 +294,13 @@ def _is_news(step: _Step) -> bool:
         case SamplesObserved(samples=samples):
             return bool(samples)
     return True
+
+
+def _lasting(state: ProjectState) -> tuple[object, ...]:
+    """Return *state* without what every quiet poll changes and the next one would find out again."""
+    signal = (state.signal.state, state.signal.reason) if state.signal else None
+    quiet = replace(state, production_seen=None, samples_until=None, cycle_ended=None, signal=None)
+    return replace(quiet, decision=Decision(state.decision.reason, "")), signal
 
 
 def _entry(step: _Step) -> JournalEntry:

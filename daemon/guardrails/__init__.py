@@ -12,6 +12,7 @@ from daemon.guardrails.once_per_suspect import OncePerSuspectGuardrail
 from daemon.guardrails.pause import PauseGuardrail
 from daemon.guardrails.posture import PostureGuardrail
 from daemon.guardrails.rolling_release import RollingReleaseGuardrail
+from daemon.guardrails.signal import SignalGuardrail
 from daemon.guardrails.stood_down import StoodDownGuardrail
 from daemon.guardrails.target_on_record import TargetOnRecordGuardrail
 
@@ -21,6 +22,7 @@ GuardrailSettings = Annotated[Cooldown | Freshness, Field(discriminator="kind")]
 STANDING: tuple[Guardrail, ...] = (
     PostureGuardrail(),
     PauseGuardrail(),
+    SignalGuardrail(),
     OncePerSuspectGuardrail(),
     AliasJobGuardrail(),
     RollingReleaseGuardrail(),

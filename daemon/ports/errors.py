@@ -14,9 +14,16 @@
 Bugs are assertions, not errors of this tree.
 """
 
+from daemon.core.signal import SignalReason
+
 
 class PortError(Exception):
-    """Trouble that a port may raise. The message says what, with which values, and what now."""
+    """Trouble that a port may raise. The message says what, with which values, and what now.
+
+    `reason` is what it means for a signal when a read ends this way.
+    """
+
+    reason = SignalReason.UNREACHABLE
 
 
 class Unavailable(PortError):
@@ -25,6 +32,8 @@ class Unavailable(PortError):
 
 class RateLimited(Unavailable):
     """The far side asked us to wait. `retry_after_seconds` is None when it did not say how long."""
+
+    reason = SignalReason.RATE_LIMITED
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -38,10 +47,15 @@ class Refused(PortError):
         super().__init__(message)
         self.status = status
         self.code = code
+        self.reason = _REFUSALS.get(status, SignalReason.REFUSED)
 
 
 class Unintelligible(PortError):
     """An answer that our models refuse: schema drift, HTML with status 200, a shifted window, truncation."""
+
+    def __init__(self, message: str, *, reason: SignalReason = SignalReason.SCHEMA_DRIFT) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class OutcomeUnknown(PortError):
@@ -62,3 +76,12 @@ class LeaseLost(PortError):
 
 class StoreUnavailable(PortError):
     """The store could not read or write (disk full, read-only, locked too long): observe, do not act."""
+
+
+_REFUSALS = {
+    401: SignalReason.UNAUTHORIZED,
+    402: SignalReason.PLAN,
+    403: SignalReason.UNAUTHORIZED,
+    404: SignalReason.UNAUTHORIZED,
+}
+"""Vercel answers a project-scoped token with 404 on its observability routes, and 402 without the plan."""

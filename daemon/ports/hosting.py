@@ -1,16 +1,27 @@
 """The platform that serves production: what can be read of it, and the single verb that moves it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from daemon.core.facts import Deployment, DeploymentId, Production, ProjectId
+from daemon.ports.errors import PortError
 
 
 class HostingReader(Protocol):
-    """Reads of the platform. All raise Unavailable, RateLimited, Refused or Unintelligible, and nothing else."""
+    """Reads of the platform. They raise Unavailable, RateLimited, Refused or Unintelligible, and nothing else."""
 
     async def read_production(self, project: ProjectId) -> Production:
         """Return which deployment serves production now, and the newest alias job (failed aliases included)."""
+
+    async def read_productions(self, projects: Sequence[ProjectId]) -> Mapping[ProjectId, Production | PortError]:
+        """Return the same of many projects in few requests: one entry each, its production or why it is not known.
+
+        It tells where to look, not what to do: `alias_job` None means that none was *told*, here, and failed aliases
+        never are. Told to the core as it is, a running job of somebody else would be forgotten, which holds actions; a
+        foreign rollback would look like a promote; and no decision would survive its preflight, which sees the job. So
+        keep the job that is known while the same deployment serves, and read the project itself before anything is
+        concluded or done. Raises nothing.
+        """
 
     async def list_targets(self, project: ProjectId) -> Sequence[Deployment]:
         """Return the deployments that the platform would accept as a rollback's target, newest first, bounded."""

@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
@@ -31,6 +33,17 @@ exits with 2; it exits with 0 when the configuration holds, warnings included.
 * **Tokens** are never in the file. Each has a file of its own, read again at each use, so that a rotated token needs no
   restart; while that file is missing or empty, nothing is sent. A variable holds a token until the next start.
 """
+
+
+_NAMES: dict[type, str] = {
+    timedelta: "duration",
+    str: "text",
+    Path: "absolute path",
+    SecretStr: "token",
+    int: "whole number",
+    float: "number",
+    bool: "`true` or `false`",
+}
 
 
 def document() -> str:
@@ -95,16 +108,9 @@ def _takes(field: FieldInfo) -> str:
     if wanted.words:
         return " or ".join(f"`{word}`" for word in wanted.words)
     if wanted.item is not None:
-        kinds = Wanted.of(wanted.item).kinds
-        return f"list of {' or '.join(f'`{kind}`' for kind in kinds)}"
-    name = {
-        "timedelta": "duration",
-        "str": "text",
-        "Path": "absolute path",
-        "SecretStr": "token",
-        "int": "whole number",
-    }
-    what = "ratio" if wanted.is_ratio else name.get(wanted.type.__name__, wanted.type.__name__)
+        item = Wanted.of(wanted.item)
+        return f"list of {' or '.join(f'`{kind}`' for kind in item.kinds) or _NAMES[item.type] + 's'}"
+    what = "ratio" if wanted.is_ratio else _NAMES[wanted.type]
     bounds = describe_bounds(field)
     return f"{what}, {bounds}" if bounds else what
 
@@ -116,6 +122,8 @@ def _default(field: FieldInfo) -> str:
     if isinstance(default, tuple):
         return ", ".join(f"`{one.kind}`" for one in default) or "empty"
     assert not isinstance(default, BaseModel), "sections are shown by their keys"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
     return f"`{default.value if isinstance(default, Enum) else written(default)}`"
 
 

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from daemon.core.guardrail import Posture
 from daemon.guardrails.cooldown import Cooldown
 from daemon.guardrails.freshness import Freshness
 from daemon.settings.duration import format_duration
 from daemon.settings.model import ProjectSettings, Settings, is_loopback
 from daemon.settings.problem import Location
 from daemon.settings.tokens import TokenFile
-from daemon.sources.request_logs import RequestLogsSettings
+from daemon.sources import SourceSettings
+from daemon.sources.probe import ProbeSettings
+from daemon.sources.prometheus import PrometheusSettings
+from daemon.sources.request_logs import Counts, RequestLogsSettings
 
 KINDED = ("sources", "detectors", "guardrails")
 
@@ -67,9 +71,9 @@ def fresh_counts_can_exist(settings: Settings) -> Iterator[Violation]:
         guardrails = dict(enumerate(project.guardrails))
         ages = {index: one.age_max for index, one in guardrails.items() if isinstance(one, Freshness)}
         index, age_max = next(iter(ages.items()), (None, Freshness().age_max))
-        slow, source = max(enumerate(project.sources), key=lambda entry: entry[1].lag)
+        slow, source = max(enumerate(project.sources), key=lambda entry: _delay(entry[1]))
         wide, detector = max(enumerate(project.detectors), key=lambda entry: entry[1].window)
-        needed = source.lag + settings.poll.interval + detector.window
+        needed = _delay(source) + settings.poll.interval + detector.window
         if age_max <= needed:
             yield Violation(
                 (
@@ -78,10 +82,67 @@ def fresh_counts_can_exist(settings: Settings) -> Iterator[Violation]:
                     (*base, "sources", slow, "lag"),
                     ("poll", "interval"),
                 ),
-                f"freshness age_max {_text(age_max)} is not longer than lag {_text(source.lag)} + interval "
+                f"freshness age_max {_text(age_max)} is not longer than lag {_text(_delay(source))} + interval "
                 f"{_text(settings.poll.interval)} + window {_text(detector.window)}, so that no counts are ever fresh; "
                 f"write a freshness guardrail with age_max above {_text(needed)}, or shorten the others",
             )
+
+
+def sampled_windows_fill(settings: Settings) -> Iterator[Violation]:
+    """With `request_logs`, `poll.interval` is at most half a window: else a busy site has none after one late poll."""
+    for base, project in _projects(settings):
+        if not any(isinstance(one, RequestLogsSettings) for one in project.sources):
+            continue
+        index, detector = min(enumerate(project.detectors), key=lambda entry: entry[1].window)
+        if 2 * settings.poll.interval > detector.window:
+            yield Violation(
+                (("poll", "interval"), (*base, "detectors", index, "window")),
+                f"interval {_text(settings.poll.interval)} is longer than half a window of {_text(detector.window)}: "
+                "of a busy site request_logs reads the newest requests alone, and one late poll would make a window "
+                f"forget what it holds; write interval {_text(detector.window / 2)} or less, or a window of "
+                f"{_text(2 * settings.poll.interval)} or more",
+            )
+
+
+def ratios_have_all_requests(settings: Settings) -> Iterator[Violation]:
+    """A rule on `max_error_rate` reads no source with `counts: errors`: errors alone have no ratio."""
+    for base, project in _projects(settings):
+        for number, source in enumerate(project.sources):
+            for index, detector in enumerate(project.detectors):
+                if _counts_errors_alone(source) and detector.needs_requests:
+                    yield Violation(
+                        ((*base, "sources", number, "counts"), (*base, "detectors", index, "max_error_rate")),
+                        f"{source.kind} counts errors alone, which have no ratio, and {detector.kind} judges by "
+                        "max_error_rate; write counts: ratio here, or errors_per_minute_max there",
+                    )
+
+
+def witnesses_do_not_act_alone(settings: Settings) -> Iterator[Violation]:
+    """A project with posture `automatic` has a source beside `probe`, unless that one `may_act`."""
+    for base, project in _projects(settings):
+        witnesses = [one for one in project.sources if isinstance(one, ProbeSettings) and not one.may_act]
+        if project.posture is Posture.AUTOMATIC and len(witnesses) == len(project.sources):
+            yield Violation(
+                ((*base, "sources", 0, "may_act"), (*base, "sources"), (*base, "posture")),
+                "probe is a witness, and nothing else counts, so that posture automatic would never act; add a source, "
+                "or write may_act: true",
+            )
+
+
+def sites_belong_to_one_project(settings: Settings) -> Iterator[Violation]:
+    """What is about one project, a `probe` or a `prometheus` with `project_value`, stands in one project only."""
+    seen: list[SourceSettings] = []
+    for base, project in _projects(settings):
+        for number, source in enumerate(project.sources):
+            is_its_own = isinstance(source, ProbeSettings) or (
+                isinstance(source, PrometheusSettings) and source.project_value is not None
+            )
+            if is_its_own and source in seen:
+                yield Violation(
+                    ((*base, "sources", number), (*base, "sources")),
+                    f"the same {source.kind} counts for another project too; write it in the one that it is about",
+                )
+            seen += [source] if is_its_own else []
 
 
 def one_of_each_kind(settings: Settings) -> Iterator[Violation]:
@@ -138,6 +199,10 @@ LAWS: tuple[Check, ...] = (
     decision_outlives_its_action,
     action_outlives_its_request,
     fresh_counts_can_exist,
+    sampled_windows_fill,
+    ratios_have_all_requests,
+    witnesses_do_not_act_alone,
+    sites_belong_to_one_project,
     one_of_each_kind,
     projects_are_named,
     projects_are_distinct,
@@ -168,19 +233,17 @@ def cooldown_outlasts_verification(settings: Settings) -> Iterator[Violation]:
                 )
 
 
-def sampled_windows_complete(settings: Settings) -> Iterator[Violation]:
-    """With `request_logs`, a `poll.interval` over half a window leaves a busy site's windows incomplete: no verdict."""
+def counted_errors_are_not_set_against_requests(settings: Settings) -> Iterator[Violation]:
+    """A rule on `errors_per_minute_max` over a source of all requests cannot tell a busy hour from a bad one."""
     for base, project in _projects(settings):
-        if not any(isinstance(one, RequestLogsSettings) for one in project.sources):
-            continue
-        index, detector = min(enumerate(project.detectors), key=lambda entry: entry[1].window)
-        if 2 * settings.poll.interval > detector.window:
-            yield Violation(
-                (("poll", "interval"), (*base, "detectors", index, "window")),
-                f"interval {_text(settings.poll.interval)} is longer than half a window of {_text(detector.window)}: "
-                "on a busy site request_logs, a sample of the newest requests, may never fill one, so that nothing is "
-                "detected",
-            )
+        informed = [one.kind for one in project.sources if not _counts_errors_alone(one)]
+        for index, detector in enumerate(project.detectors):
+            if informed and not detector.needs_requests:
+                yield Violation(
+                    ((*base, "detectors", index, "errors_per_minute_max"),),
+                    f"{' and '.join(informed)} would give all requests beside the errors, and max_error_rate tells a "
+                    "bad hour from a busy one; a sample of request_logs misses most errors, unless counts is errors",
+                )
 
 
 def web_stays_on_this_machine(settings: Settings) -> Iterator[Violation]:
@@ -220,7 +283,7 @@ def token_files_are_private(settings: Settings) -> Iterator[Violation]:
 
 LINTS: tuple[Check, ...] = (
     cooldown_outlasts_verification,
-    sampled_windows_complete,
+    counted_errors_are_not_set_against_requests,
     web_stays_on_this_machine,
     tokens_travel_encrypted,
     token_files_are_private,
@@ -231,6 +294,15 @@ LINTS: tuple[Check, ...] = (
 def _projects(settings: Settings) -> Iterator[tuple[Location, ProjectSettings]]:
     for index, project in enumerate(settings.projects):
         yield ("projects", index), project
+
+
+def _delay(source: SourceSettings) -> timedelta:
+    """Return how old the newest counts of *source* are at the best."""
+    return source.lag + (source.step if isinstance(source, PrometheusSettings) else timedelta(0))
+
+
+def _counts_errors_alone(source: SourceSettings) -> bool:
+    return isinstance(source, RequestLogsSettings) and source.counts is Counts.ERRORS
 
 
 def _variable(use: str) -> str:

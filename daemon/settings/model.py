@@ -4,6 +4,7 @@ import hashlib
 import ipaddress
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -18,12 +19,16 @@ from daemon.core.policy import Policy
 from daemon.detectors import DetectorSettings
 from daemon.detectors.threshold import Threshold
 from daemon.guardrails import GuardrailSettings, complete
+from daemon.settings.drain import DrainReceiverSettings
 from daemon.settings.tokens import FixedToken, Token, TokenFile
 from daemon.sources import SourceSettings
 from daemon.sources.request_logs import RequestLogsSettings
+from daemon.vercel.webhook_settings import WebhookReceiverSettings
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 PROJECTS_MAX = 10_000
+GAP_INTERVALS = 4
+"""A pause between two polls of more intervals than this is told."""
 DIGEST_CHARACTERS = 12
 
 
@@ -115,6 +120,12 @@ class VercelSettings(Section):
     )
     act_token_file: AbsolutePath | None = Field(
         default=None, description="File that holds the token to roll back with; by default the one to read with."
+    )
+    requests_per_minute_max: int = Field(
+        default=300,
+        ge=10,
+        le=100_000,
+        description="Requests to Vercel with these tokens that may begin in a minute; a rollback never waits for it.",
     )
     request_timeout: timedelta = Field(
         default=10 * SECOND,
@@ -261,6 +272,18 @@ class PolicySettings(Section):
         le=7 * DAY,
         description="Time without actions after somebody else rolled back or moved production during an incident.",
     )
+    lag_max: timedelta = Field(
+        default=5 * MINUTE,
+        ge=MINUTE,
+        le=HOUR,
+        description="Age from which on the newest complete counts say nothing of now: the project counts as blind.",
+    )
+    blind_after: timedelta = Field(
+        default=10 * MINUTE,
+        ge=MINUTE,
+        le=DAY,
+        description="How long nobody may see what visitors get before a person is called.",
+    )
     observe_every: timedelta = Field(
         default=SECOND,
         ge=SECOND,
@@ -318,6 +341,10 @@ class Settings(BaseSettings):
     web: WebSettings = Field(default=WebSettings(), description="Metrics and health.")
     log: LogSettings = Field(default=LogSettings(), description="Logging.")
     poll: PollSettings = Field(default=PollSettings(), description="The rhythm of reading.")
+    drain: DrainReceiverSettings = Field(default=DrainReceiverSettings(), description="The receiver of log drains.")
+    webhooks: WebhookReceiverSettings = Field(
+        default=WebhookReceiverSettings(), description="The receiver of Vercel's webhooks."
+    )
     defaults: PolicySettings = Field(default=PolicySettings(), description="The policy of every project.")
     projects: tuple[ProjectSettings, ...] = Field(
         min_length=1, max_length=PROJECTS_MAX, description="The projects that are watched, at least one."
@@ -347,7 +374,7 @@ class Settings(BaseSettings):
     def policy_for(self, project: ProjectSettings) -> Policy:
         """Return the policy of one of `projects`, whose keys already hold what `defaults` gave them."""
         assert project in self.projects, "a policy belongs to a configured project"
-        return project.policy()
+        return replace(project.policy(), poll_gap_max=max(GAP_INTERVALS * self.poll.interval, 2 * MINUTE))
 
 
 def _given(section: object) -> dict[str, Any]:

@@ -129,9 +129,55 @@ operator_requests_taken = Table(
     Column("project", Text, ForeignKey("projects.project"), primary_key=True),
 )
 
+# Without row numbers: the key alone decides where a row lies, so that a stretch of time is read in one go.
+drain_counts = Table(
+    "drain_counts",
+    metadata,
+    Column("start_at", UtcTimestamp, primary_key=True),
+    Column("project", Text, primary_key=True),
+    Column("deployment", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("status_class", Integer, primary_key=True, autoincrement=False),
+    Column("requests", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+drain_receivers = Table(
+    "drain_receivers",
+    metadata,
+    Column("receiver", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("began_at", UtcTimestamp, nullable=False),
+    Column("alive_at", UtcTimestamp, nullable=False),
+)
+
+# An empty project stands for all of them: a part of a key cannot be NULL.
+drain_heard = Table(
+    "drain_heard",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("project", Text, primary_key=True),
+    Column("newest_at", UtcTimestamp, nullable=False),
+    Column("heard_at", UtcTimestamp, nullable=False),
+    Column("delay_seconds", Double, nullable=False),
+)
+
+drain_gaps = Table(
+    "drain_gaps",
+    metadata,
+    Column("start_at", UtcTimestamp, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("project", Text, primary_key=True),
+    Column("end_at", UtcTimestamp, nullable=False),
+)
+
 __all__ = [
     "ACTOR_LEASE",
     "UtcTimestamp",
+    "drain_counts",
+    "drain_gaps",
+    "drain_heard",
+    "drain_receivers",
     "journal",
     "leases",
     "metadata",

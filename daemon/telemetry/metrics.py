@@ -8,6 +8,7 @@ from daemon.core.command import Severity
 from daemon.core.event import ReadTarget
 from daemon.core.guardrail import Reason
 from daemon.core.incident import TRANSITIONS, State
+from daemon.core.signal import SignalState
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 ENDING_TRIGGERS = frozenset(
@@ -60,6 +61,7 @@ class Metrics:
         )
         self._declare_counts(registry)
         self._declare_incidents(registry)
+        self._declare_receivers(registry)
         self._declare_plumbing(registry)
 
     def _declare_counts(self, registry: CollectorRegistry) -> None:
@@ -69,8 +71,50 @@ class Metrics:
         self.errors_counted = Counter(
             "lastgood_errors_counted", "Production 5xx answers read from the source.", ["project"], registry=registry
         )
+        self.platform_errors_counted = Counter(
+            "lastgood_platform_errors_counted",
+            "Production 5xx answers that the platform itself gave; they are in no error ratio.",
+            ["project"],
+            registry=registry,
+        )
+        self.requests_left_out = Counter(
+            "lastgood_requests_left_out",
+            "Production requests that were read and count for nobody: no deployment was asked, or none answered.",
+            ["project"],
+            registry=registry,
+        )
+        self.counts_covered = Gauge(
+            "lastgood_counts_covered_ratio",
+            "Share of the time, 0..1, that the newest counts speak for: less than 1 is a sample.",
+            ["project"],
+            registry=registry,
+        )
+        self.ingest_lag = Gauge(
+            "lastgood_ingest_lag_seconds",
+            "How far the newest counted request lay behind the clock, as measured.",
+            ["project"],
+            registry=registry,
+        )
+        self._declare_signals(registry)
         self.reads_failed = Counter(
             "lastgood_reads_failed", "Reads that gave nothing to go by.", ["project", "what"], registry=registry
+        )
+
+    def _declare_signals(self, registry: CollectorRegistry) -> None:
+        self.signal_state = Gauge(
+            "lastgood_signal_state", "1 for how well the project is seen.", ["project", "state"], registry=registry
+        )
+        self.blind_since = Gauge(
+            "lastgood_blind_since_timestamp_seconds",
+            "Since when nobody sees what the project's visitors get; 0 while somebody does. Alert on its age.",
+            ["project"],
+            registry=registry,
+        )
+        self.signals = Counter(
+            "lastgood_signals",
+            "Polls of a project that ended, by how well it was seen and why.",
+            ["state", "reason"],
+            registry=registry,
         )
 
     def _declare_incidents(self, registry: CollectorRegistry) -> None:
@@ -119,6 +163,55 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self.vercel_retries = Counter(
+            "lastgood_vercel_retries", "Reads of Vercel that were tried again.", ["route"], registry=registry
+        )
+        self.vercel_budget_wait = Counter(
+            "lastgood_vercel_budget_wait_seconds",
+            "Time that reads of Vercel waited for the budget of requests.",
+            ["route"],
+            registry=registry,
+        )
+        self.vercel_withheld = Counter(
+            "lastgood_vercel_withheld",
+            "Reads of Vercel that were not sent: our own budget, a pause after 429, or a route's allowance.",
+            ["route", "cause"],
+            registry=registry,
+        )
+
+    def _declare_receivers(self, registry: CollectorRegistry) -> None:
+        self.webhooks = Counter(
+            "lastgood_webhooks", "Webhooks that came, by what became of them.", ["outcome"], registry=registry
+        )
+        self.drain_batches = Counter(
+            "lastgood_drain_batches",
+            "Batches that a log drain sent, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.drain_bytes = Counter(
+            "lastgood_drain_bytes", "Bytes of those batches, as they were sent.", registry=registry
+        )
+        self.drain_entries = Counter(
+            "lastgood_drain_entries",
+            "Entries in batches that were taken, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.drain_delay = Gauge(
+            "lastgood_drain_delay_seconds",
+            "How far the newest entry of the last batch lay behind the clock; negative when it was ahead.",
+            registry=registry,
+        )
+        self.drain_handovers = Counter(
+            "lastgood_drain_handovers", "Counts handed over to the store.", ["outcome"], registry=registry
+        )
+        self.drain_waiting = Gauge(
+            "lastgood_drain_waiting_requests", "Requests counted and not handed over yet.", registry=registry
+        )
+        self.webhooks_waiting = Gauge(
+            "lastgood_webhooks_waiting", "Webhooks that were taken and not told to the engine yet.", registry=registry
+        )
 
     def totals(self) -> dict[str, float]:
         """Return every counter's series and its value, as a scrape would show them."""
@@ -129,6 +222,9 @@ class Metrics:
             if sample.name.startswith("lastgood_") and sample.name.endswith("_total")
         }
 
+    def _counts(self) -> tuple[Counter, ...]:
+        return self.requests_counted, self.errors_counted, self.platform_errors_counted, self.requests_left_out
+
     def initialise(self, projects: Iterable[str]) -> None:
         """Set every known series to 0, so that a rate is right from the first event on."""
         for outcome in ("sent", "failed"):
@@ -137,7 +233,10 @@ class Metrics:
         for project in projects:
             for gauge in (self.unacknowledged, self.paused, self.frozen):
                 gauge.labels(project=project).set(0)
-            for counter in (self.requests_counted, self.errors_counted):
+            self.blind_since.labels(project=project).set(0)
+            for signal_state in SignalState:
+                self.signal_state.labels(project=project, state=signal_state).set(0)
+            for counter in self._counts():
                 counter.labels(project=project)
             for cycle_outcome in ("completed", "failed"):
                 self.cycles.labels(project=project, outcome=cycle_outcome)

@@ -1,12 +1,12 @@
 """What an HTTP answer of Vercel means to us: JSON worth having, or one error of the ports' tree. Pure."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 from pydantic_core import from_json
 
 from daemon.ports.errors import OutcomeUnknown, PortError, RateLimited, Refused, Unavailable, Unintelligible
+from daemon.vercel.allowance import read_date
 
 RETRY_AFTER_SECONDS_MAX = 3600.0
 REASON_CHARACTERS_MAX = 200
@@ -26,6 +26,7 @@ class Answer:
     body: bytes = b""
     is_overlong: bool = False
     is_cut: bool = False
+    date: str | None = None
 
 
 def judge_read(answer: Answer, *, what: str, now: datetime) -> object:
@@ -59,7 +60,7 @@ def judge_write(answer: Answer, *, what: str, now: datetime) -> int:
         return answer.status
     code, reason = read_reason(answer.body)
     if answer.status == 429:
-        raise RateLimited(_sentence(what, answer, reason), retry_after_seconds=_wait(answer, now))
+        raise RateLimited(_sentence(what, answer, reason), retry_after_seconds=read_wait(answer, now=now))
     if answer.status // 100 == 4 and answer.status != 408:
         raise Refused(_sentence(what, answer, reason), status=answer.status, code=code)
     raise OutcomeUnknown(f"{_sentence(what, answer, reason)}; it may have been applied, so read production first")
@@ -68,7 +69,7 @@ def judge_write(answer: Answer, *, what: str, now: datetime) -> int:
 def _trouble(answer: Answer, *, what: str, now: datetime) -> PortError:
     code, reason = read_reason(answer.body)
     sentence = _sentence(what, answer, reason)
-    wait = _wait(answer, now)
+    wait = read_wait(answer, now=now)
     if answer.status == 429 or (answer.status == 503 and wait is not None):
         return RateLimited(sentence, retry_after_seconds=wait)
     if answer.status >= 500 or answer.status == 408:
@@ -82,8 +83,10 @@ def _sentence(what: str, answer: Answer, reason: str) -> str:
     return f"{what}: answered {answer.status}: {reason or 'no reason given'}"
 
 
-def _wait(answer: Answer, now: datetime) -> float | None:
-    return parse_retry_after(answer.retry_after, now=now)
+def read_wait(answer: Answer, *, now: datetime) -> float | None:
+    """Return the seconds that the server asks us to wait; None when it does not say."""
+    # A date of the server's clock says nothing on ours, which may be off.
+    return parse_retry_after(answer.retry_after, now=read_date(answer.date) or now)
 
 
 def is_json(content_type: str | None) -> bool:
@@ -100,12 +103,8 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
     if text.isascii() and text.isdigit():
         # More digits than the cap has say no more than the cap does.
         return min(float(text[:12]), RETRY_AFTER_SECONDS_MAX)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max((aware - now).total_seconds(), 0.0), RETRY_AFTER_SECONDS_MAX)
+    moment = read_date(text)
+    return None if moment is None else min(max((moment - now).total_seconds(), 0.0), RETRY_AFTER_SECONDS_MAX)
 
 
 def read_reason(body: bytes) -> tuple[str, str]:

@@ -1,10 +1,12 @@
 """The one HTTP client for Vercel: bounded, patient with reads, and never sending a write twice."""
 
 import asyncio
+import copy
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
@@ -13,7 +15,9 @@ import httpx
 
 from daemon.ports.clock import Clock
 from daemon.ports.errors import OutcomeUnknown, RateLimited, Unavailable
-from daemon.vercel.answers import Answer, judge_read, judge_write
+from daemon.vercel.allowance import read_allowance
+from daemon.vercel.answers import Answer, judge_read, judge_write, read_wait
+from daemon.vercel.budget import RateBudget
 
 NO_ANSWER = 0
 """The status that `on_response` is told when no answer came."""
@@ -33,7 +37,8 @@ class Limits:
 
     `request_timeout_seconds` bounds one try altogether, the wait for a free slot and a dripping body included: no write
     is at work on our side for longer. `concurrency_max` lies below `connections_max`, because the pool of connections
-    is unfair when it is exhausted. `retry_total_seconds`: no further try of a read begins later than this.
+    is unfair when it is exhausted, and the difference is what urgent reads have to themselves. `retry_total_seconds`:
+    no try of a read begins later than this, be it that the budget has no room or that the ones before failed.
     """
 
     connect_timeout_seconds: float = 5.0
@@ -72,11 +77,15 @@ class VercelTransport:
 
     *token* is called for every request, so that a rotated file needs no restart. *jitter* returns a fraction in 0..1 (a
     seeded `random.Random(...).random`). *team_id* goes along with every call, since Vercel else falls back to the
-    default team of the token's user. *on_response* is told route, status (NO_ANSWER without one) and seconds of every
-    try; it must not raise. *transport* replaces the network in tests.
+    default team of the token's user. *budget* is shared with every other transport of the same token; without one the
+    transport has a default one of its own. *on_response* is told route, status (NO_ANSWER without one) and seconds of
+    every try, *on_retry* the route of every try after the first; neither may raise. *transport* replaces the network in
+    tests.
     """
 
     keeps_connections = True
+    is_urgent = False
+    """Whether its requests go ahead of the budget, as those of the executor do."""
 
     def __init__(
         self,
@@ -87,7 +96,9 @@ class VercelTransport:
         jitter: Callable[[], float],
         team_id: str | None = None,
         limits: Limits | None = None,
+        budget: RateBudget | None = None,
         on_response: Callable[[str, int, float], None] = lambda _route, _status, _seconds: None,
+        on_retry: Callable[[str], None] = lambda _route: None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
@@ -96,7 +107,9 @@ class VercelTransport:
         self._token = token
         self._clock = clock
         self._jitter = jitter
+        self._budget = budget or RateBudget(clock=clock, jitter=jitter)
         self._on_response = on_response
+        self._on_retry = on_retry
         self._slots = asyncio.Semaphore(self.limits.concurrency_max)
         self._client = self._open(transport)
 
@@ -120,6 +133,18 @@ class VercelTransport:
                 keepalive_expiry=30.0,
             ),
         )
+
+    @cached_property
+    def urgent(self) -> "VercelTransport":
+        """This transport as the executor reads with it: same client and token, ahead of every poll.
+
+        Its reads wait for no budget and no pause, and have slots of their own; they are charged, so that polls wait in
+        their place. It lives as long as the transport itself, which is the one to be closed.
+        """
+        urgent = copy.copy(self)
+        urgent.is_urgent = True
+        urgent._slots = asyncio.Semaphore(self.limits.connections_max - self.limits.concurrency_max)
+        return urgent
 
     async def __aenter__(self) -> Self:
         return self
@@ -147,13 +172,15 @@ class VercelTransport:
         """Return the JSON value that answers a read, trying again with jitter where that may help.
 
         *origin* ("https://vercel.com") replaces the base URL. Raises Unavailable or RateLimited when the tries or their
-        total time are used up (at once, when the server asks for a longer wait than is left), Refused, Unintelligible.
+        total time are used up (at once, when the server asks for a longer wait than is left, or the budget has no room
+        in time), Refused, Unintelligible.
         """
         assert method == "GET" or (method == "POST" and path in READS_BY_POST), f"{method} {path} is not a read"
         request = Request(method, path, route, what, params or {}, body, origin)
         began = self._clock.monotonic()
         tries = 1
         while True:
+            await self._await_budget(request, elapsed=self._clock.monotonic() - began)
             try:
                 return await self._try_read(request)
             except Unavailable as error:
@@ -161,7 +188,14 @@ class VercelTransport:
                 if wait is None:
                     raise
             tries += 1
+            self._on_retry(route)
             await self._clock.sleep(wait)
+
+    async def _await_budget(self, request: Request, *, elapsed: float) -> None:
+        if self.is_urgent:
+            return self._budget.spend()
+        left = self.limits.retry_total_seconds - elapsed
+        return await self._budget.admit(request.route, what=request.what, seconds_max=left)
 
     def _wait_before_next(self, error: Unavailable, *, tries: int, elapsed: float) -> float | None:
         """Return the seconds to wait before the next try; None when there is to be none."""
@@ -209,9 +243,17 @@ class VercelTransport:
         try:
             async with self._stream(request, authorization) as response:
                 status = response.status_code
+                self._heed(request.route, response)
                 return await self._receive(response)
         finally:
             self._on_response(request.route, status, self._clock.monotonic() - began)
+
+    def _heed(self, route: str, response: httpx.Response) -> None:
+        """Let the budget of every transport of the token know what the server said about it."""
+        if allowance := read_allowance(response.headers):
+            self._budget.heed(route, allowance)
+        if response.status_code == 429:
+            self._budget.pause(read_wait(_head(response), now=self._clock.now()) or 0.0)
 
     @asynccontextmanager
     async def _stream(self, request: Request, authorization: str) -> AsyncIterator[httpx.Response]:
@@ -227,7 +269,7 @@ class VercelTransport:
 
     async def _receive(self, response: httpx.Response) -> Answer:
         """Return status, headers and the bounded body. A body that breaks off does not hide the status."""
-        answer = Answer(response.status_code, response.headers.get("content-type"), response.headers.get("retry-after"))
+        answer = _head(response)
         body = bytearray()
         try:
             async for chunk in response.aiter_bytes():
@@ -240,13 +282,14 @@ class VercelTransport:
 
 
 class ActingTransport(VercelTransport):
-    """A transport that may also write, with a token and connections of its own.
+    """A transport that may also write, with a token and connections of its own. All that it sends is urgent.
 
     It keeps no connection open: a write on an idle connection that the server closes at that moment has an unknown
     outcome, while a connection that cannot be opened has surely carried nothing.
     """
 
     keeps_connections = False
+    is_urgent = True
 
     async def write_once(
         self, method: str, path: str, *, route: str, what: str, params: Parameters | None = None, body: object = None
@@ -258,6 +301,7 @@ class ActingTransport(VercelTransport):
         """
         request = Request(method, path, route, what, params or {}, body)
         authorization = self._authorization(request)
+        self._budget.spend()
         has_slot = False
         try:
             async with asyncio.timeout(self.limits.request_timeout_seconds), self._slots:
@@ -274,6 +318,14 @@ class ActingTransport(VercelTransport):
         except httpx.RequestError as error:
             raise OutcomeUnknown(f"{what}: {_trouble(error)} after sending; read production") from error
         return judge_write(_without(answer, authorization), what=what, now=self._clock.now())
+
+
+def _head(response: httpx.Response) -> Answer:
+    """Return status and headers as they came, without the body."""
+    headers = response.headers
+    return Answer(
+        response.status_code, headers.get("content-type"), headers.get("retry-after"), date=headers.get("date")
+    )
 
 
 def _without(answer: Answer, authorization: str) -> Answer:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -107,6 +108,12 @@ def _read_row(value: object) -> Sequence[DeploymentRow]:
         return []
 
 
+def _with_id(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(row.get("id"), str):
+        raise ValueError("a project without an id")  # noqa: TRY004 - pydantic collects ValueError only
+    return row
+
+
 class Pagination(WireModel):
     """The timestamp cursor: `next` is sent back as `until`, exclusive; None on the last page."""
 
@@ -155,6 +162,25 @@ class ProjectAnswer(WireModel):
     last_alias_request: LastAliasRequest | None = Field(None, alias="lastAliasRequest")
     auto_assigns_domains: StrictBool | None = Field(None, alias="autoAssignCustomDomains")
     rolling_release: Mapping[str, Any] | None = Field(None, alias="rollingRelease")
+
+
+class PagePosition(WireModel):
+    """Where a listing of projects goes on: a time in milliseconds or a continuation token; None on the last page.
+
+    Source: Vercel OpenAPI, getProjects, both forms of `pagination`.
+    """
+
+    next: StrictStr | Annotated[int, Field(strict=True, ge=0)] | None = None
+
+
+class ProjectPage(WireModel):
+    """One page of a team's projects, each still unread but for its id. Source: Vercel OpenAPI, getProjects.
+
+    A row without an id spoils the page: it cannot be told whose it is.
+    """
+
+    projects: list[Annotated[Mapping[str, Any], AfterValidator(_with_id)]]
+    pagination: PagePosition
 
 
 class ProjectIdentity(WireModel):

@@ -1,6 +1,6 @@
 """Metrics and health over HTTP: an ASGI app that shows and never acts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -8,7 +8,7 @@ from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,13 @@ class Health:
         return self.is_leader and self.has_completed and is_recent and self.is_alive and not self.frozen
 
 
-def build_app(registry: CollectorRegistry, health: Callable[[], Health]) -> Starlette:
-    """Return the app. `/healthz` answers whether to restart the process, `/readyz` whether it watches and may act."""
+def build_app(
+    registry: CollectorRegistry, health: Callable[[], Health], receivers: Sequence[BaseRoute] = ()
+) -> Starlette:
+    """Return the app, with the routes of *receivers* beside its own.
+
+    `/healthz` answers whether to restart the process, `/readyz` whether it watches and may act.
+    """
 
     async def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
@@ -55,7 +60,7 @@ def build_app(registry: CollectorRegistry, health: Callable[[], Health]) -> Star
         return _answer(now, is_good=now.is_ready)
 
     return Starlette(
-        routes=[Route("/metrics", metrics), Route("/healthz", healthz), Route("/readyz", readyz)],
+        routes=[Route("/metrics", metrics), Route("/healthz", healthz), Route("/readyz", readyz), *receivers],
     )
 
 

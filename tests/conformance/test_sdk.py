@@ -22,6 +22,14 @@ async def test_user_get_auth_user(play: Play) -> None:
     call.strips("user.version")
 
 
+async def test_authentication_get_auth_token_tells_of_the_token_that_asks(play: Play) -> None:
+    call = await play.sdk.resolves("authentication.getAuthToken", tokenId="current")
+    token = play.world.tokens[ACTOR_TOKEN]
+    assert call.says("token.name") == token.name
+    assert call.says("token.scopes.0.type") in ("user", "team")
+    assert call.says("token.activeAt") == play.world.now_ms
+
+
 async def test_teams_get_teams_and_get_team(play: Play) -> None:
     listed = await play.sdk.resolves("teams.getTeams", limit=20)
     assert listed.says("teams.0.id") == play.world.team.id

@@ -1,6 +1,6 @@
 """A whole daemon over fakes: the real engine and core, with a clock, a store, a Vercel and counts that a test owns."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +19,8 @@ from daemon.engine.leadership import Leadership
 from daemon.engine.moments import Moments
 from daemon.engine.project import Project
 from daemon.engine.supervisor import Supervisor
+from daemon.engine.tokens import TokenWatch
+from daemon.ports.source import Source
 from daemon.telemetry.metrics import Metrics
 from tests.builders import BAD, PROJECT, a_policy
 from tests.fakes.clock import VirtualClock, settle
@@ -117,6 +119,8 @@ async def a_daemon(
     *,
     holder: str = "one",
     projects: Sequence[ProjectId] = (PROJECT,),
+    sources: Mapping[ProjectId, Sequence[Source]] | None = None,
+    read_seconds_max: float = 90.0,
     reraise: bool = True,
 ) -> AsyncIterator[FakeDaemon]:
     """Yield a daemon that starts now; what it left under way when the test is done is cancelled, as by a crash."""
@@ -152,7 +156,7 @@ async def a_daemon(
     )
     poller = Poller(
         projects=made,
-        sources={project: [world.source] for project in projects},
+        sources=sources or {project: [world.source] for project in projects},
         hosting=world.hosting,
         leadership=leadership,
         moments=moments,
@@ -160,6 +164,8 @@ async def a_daemon(
         supervisor=supervisor,
         metrics=metrics,
         housekeeping=Housekeeping(store, clock, keep=timedelta(days=30)),
+        tokens=TokenWatch({}, clock=clock),
+        read_seconds_max=read_seconds_max,
     )
     daemon = FakeDaemon(
         world, policy or a_policy(), poller, made, leadership, moments, supervisor, executor, notifier, metrics

@@ -1,7 +1,7 @@
 """A Vercel of one project in plain memory: what serves, the newest alias job, and every rollback that was asked for."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -34,11 +34,13 @@ class FakeHosting:
     move_seconds: float = 3.0
     alias_job: AliasJob | None = None
     read_troubles: deque[PortError | None] = field(default_factory=deque)
+    sweep_trouble: PortError | None = None
     list_troubles: deque[PortError | None] = field(default_factory=deque)
     answers: deque[Answer] = field(default_factory=deque)
     before_read: Callable[[], Awaitable[None]] | None = None
     before_answer: Callable[[], Awaitable[None]] | None = None
     reads: int = 0
+    sweeps: int = 0
     reading: int = 0
     reading_most: int = 0
     sent: list[DeploymentId] = field(default_factory=list)
@@ -60,6 +62,11 @@ class FakeHosting:
             return answer
         finally:
             self.reading -= 1
+
+    async def read_productions(self, projects: Sequence[ProjectId]) -> Mapping[ProjectId, Production | PortError]:
+        """Return what serves now, for each of *projects*."""
+        self.sweeps += 1
+        return dict.fromkeys(projects, self.sweep_trouble or self._production())
 
     async def list_targets(self, project: ProjectId) -> Sequence[Deployment]:
         """Return `targets`."""

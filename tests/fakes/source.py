@@ -1,13 +1,13 @@
 """A source that counts what a fake Vercel served: so many requests a bucket, and the share of errors a test sets."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from daemon.core.facts import Deployment, DeploymentId, ErrorRateSample, ProjectId
 from daemon.ports.errors import PortError
-from daemon.ports.source import Reading
+from daemon.ports.source import Reading, Wanted
 from tests.fakes.hosting import FakeHosting
 
 _BUCKET = timedelta(seconds=30)
@@ -28,16 +28,25 @@ class FakeSource:
     troubles: deque[PortError | None] = field(default_factory=deque)
     before_answer: Callable[[], Awaitable[None]] | None = None
     asked_since: list[datetime] = field(default_factory=list)
+    is_fleet_wide: bool = False
+    is_witness: bool = False
+    asked_together: list[int] = field(default_factory=list)
 
-    async def collect(self, project: ProjectId, *, since: datetime, now: datetime) -> Reading:
+    async def collect(self, wanted: Sequence[Wanted], *, now: datetime) -> Mapping[ProjectId, Reading | PortError]:
         """Return one sample a bucket; none where nothing served."""
-        self.asked_since.append(since)
+        self.asked_together.append(len(wanted))
+        return {one.project: await self._collect_one(one, now) for one in wanted}
+
+    async def _collect_one(self, wanted: Wanted, now: datetime) -> Reading | PortError:
+        self.asked_since.append(wanted.since)
         if self.before_answer:
             await self.before_answer()
         trouble = self.troubles.popleft() if self.troubles else None
+        if isinstance(trouble, PortError):
+            return trouble
         if trouble:
             raise trouble
-        start = max(since, now - _LOOKBACK_MAX)
+        start = max(wanted.since, now - _LOOKBACK_MAX)
         samples: list[ErrorRateSample] = []
         while start + _BUCKET <= now:
             deployment = self.hosting.served_at(start)

@@ -1,13 +1,14 @@
 """The fakes do what they say: what a test believes of the world is true."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from daemon.core.command import Notify, Severity
 from daemon.core.facts import AliasJobStatus, IncidentId, Instant
 from daemon.ports.errors import OutcomeUnknown, StoreUnavailable, Unavailable
+from daemon.ports.source import Reading, Wanted
 from tests.builders import BAD, GOOD, PROJECT, START
 from tests.fakes.clock import VirtualClock, settle
 from tests.fakes.hosting import Answer, FakeHosting
@@ -98,6 +99,13 @@ async def test_troubles_are_raised_one_each_in_order() -> None:
     assert await hosting.list_targets(PROJECT) == hosting.targets
 
 
+async def read(source: FakeSource, since: datetime, clock: VirtualClock) -> Reading:
+    readings = await source.collect([Wanted(PROJECT, since)], now=clock.now())
+    reading = readings[PROJECT]
+    assert isinstance(reading, Reading)
+    return reading
+
+
 async def test_the_source_counts_whole_buckets_of_what_served_when_each_began() -> None:
     clock = VirtualClock()
     hosting = FakeHosting(clock)
@@ -105,7 +113,7 @@ async def test_the_source_counts_whole_buckets_of_what_served_when_each_began() 
     clock.jump(60)
     hosting.release(BAD)
     clock.jump(59)
-    reading = await source.collect(PROJECT, since=START, now=clock.now())
+    reading = await read(source, START, clock)
     counts = [(sample.deployment, sample.requests, sample.errors) for sample in reading.samples]
     assert counts == [(GOOD.id, 100, 0), (GOOD.id, 100, 0), (BAD.id, 100, 25)]
     assert reading.complete_until == START + timedelta(seconds=90)
@@ -114,9 +122,9 @@ async def test_the_source_counts_whole_buckets_of_what_served_when_each_began() 
 async def test_the_source_reaches_back_half_an_hour_and_never_tells_a_bucket_twice() -> None:
     clock = VirtualClock()
     source = FakeSource(FakeHosting(clock))
-    first = await source.collect(PROJECT, since=START - timedelta(hours=5), now=clock.now())
+    first = await read(source, START - timedelta(hours=5), clock)
     assert len(first.samples) == 60
-    again = await source.collect(PROJECT, since=first.complete_until, now=clock.now())
+    again = await read(source, first.complete_until, clock)
     assert (again.samples, again.complete_until) == ([], first.complete_until)
 
 

@@ -44,6 +44,7 @@ def test_the_table_shows_minutes_and_result_of_each_part_and_sums_up(proof: Modu
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 def test_a_part_that_passes_fails_or_hangs_is_called_so(
     proof: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

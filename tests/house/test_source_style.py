@@ -65,6 +65,7 @@ def _all_code() -> Iterator[Path]:
     yield from python_files("daemon", "tests", "bench", ".ci")
 
 
+@pytest.mark.slow
 def test_no_function_is_longer_than_a_screen() -> None:
     broken = [f"{file}: {sentence}" for file in _all_code() for sentence in long_functions(syntax_tree(file))]
     assert not broken, "\n".join(broken)
@@ -86,6 +87,7 @@ def test_only_the_supervisor_catches_every_exception() -> None:
     assert not broken, "\n".join(broken)
 
 
+@pytest.mark.slow
 def test_every_open_end_names_its_issue() -> None:
     broken = [f"{file}: {sentence}" for file in _all_code() for sentence in open_ends(source(file))]
     assert not broken, "\n".join(broken)

@@ -70,6 +70,7 @@ def test_I_39_the_demos_log_tells_the_story_without_a_token(outcome: dict[str, A
         assert (folder / token).read_text() not in log
 
 
+@pytest.mark.proof
 def test_a_scenario_without_a_way_back_fails_sends_nothing_and_says_where_to_look(tmp_path: Path) -> None:
     demo = run_demo(tmp_path, "--scenario", "no-target")
     assert (demo.returncode, demo.stderr) == (1, "")

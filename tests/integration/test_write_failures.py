@@ -346,8 +346,8 @@ async def play_beside_a_foreign_job(*, begins_after_minutes: float, **job: Any) 
 
 
 def test_I_20_it_holds_while_a_foreign_job_runs_and_stands_down_when_that_moves_production() -> None:
-    # The breach is known after five minutes, when the promote is ten seconds old.
-    whole = run_virtually(play_beside_a_foreign_job(begins_after_minutes=4 + 50 / 60, duration="60s"))
+    # The breach is known after four minutes and three quarters, when the promote is ten seconds old.
+    whole = run_virtually(play_beside_a_foreign_job(begins_after_minutes=4 + 35 / 60, duration="60s"))
     incident = whole.ended
     assert incident is not None
     assert [(one.target, one.reason) for one in incident.trail] == [

@@ -38,10 +38,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """The loop's time for both sides: implements `ports.clock.Clock` and the emulator's clock."""
+    """The loop's time for both sides: implements `ports.clock.Clock` and the emulator's clock.
+
+    `ahead_seconds` is how far the wall clock of this side goes wrong.
+    """
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
 
     def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.monotonic())
+        return EPOCH + timedelta(seconds=self.monotonic() + self.ahead_seconds)
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()

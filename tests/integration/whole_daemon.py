@@ -30,9 +30,12 @@ from daemon.engine.leadership import Leadership
 from daemon.engine.moments import Moments
 from daemon.engine.project import Project
 from daemon.engine.supervisor import Supervisor
+from daemon.engine.tokens import TokenWatch
+from daemon.ports.source import Source
 from daemon.settings import Settings
-from daemon.sources import build_source
+from daemon.sources import Means, SourceSettings, build_source
 from daemon.stores.memory import MemoryStore
+from daemon.stores.memory_buckets import MemoryBuckets
 from daemon.telemetry.metrics import Metrics
 from daemon.vercel.hosting import VercelHosting, VercelRollback
 from daemon.vercel.transport import ActingTransport, Limits, VercelTransport
@@ -67,6 +70,28 @@ class Wire(httpx.AsyncBaseTransport):
         except httpx.TransportError as error:
             # A task group would take a reset connection for the end of the whole network.
             return error
+
+
+class Surroundings:
+    """What lies between the daemon and the world: nothing at all, unless a test puts something there."""
+
+    def __init__(self, *, clock: VirtualClock | None = None) -> None:
+        self.clock = clock or VirtualClock()
+        """The daemon's own, which may be wrong; the world goes by another."""
+        self.buckets = MemoryBuckets()
+
+    def carry(self, wire: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        """Return the network of everything that is read from Vercel."""
+        return wire
+
+    def build(self, settings: SourceSettings, means: Means, _app: EmulatorApp) -> Source:
+        """Return the source that *settings* describe."""
+        return build_source(settings, means)
+
+    @asynccontextmanager
+    async def live(self, _app: EmulatorApp) -> AsyncIterator[None]:
+        """Keep alive what runs beside the daemon."""
+        yield
 
 
 @dataclass(slots=True)
@@ -157,22 +182,30 @@ class Whole:
 
 
 @asynccontextmanager
-async def whole_daemon(scenario: Scenario, *, acting_token: str = ACTOR, **project: Any) -> AsyncIterator[Whole]:
+async def whole_daemon(
+    scenario: Scenario, *, acting_token: str = ACTOR, surroundings: Surroundings | None = None, **project: Any
+) -> AsyncIterator[Whole]:
     """Yield the daemon that watches the only project of *scenario*, configured by the keys of *project*."""
-    clock = VirtualClock()
-    world = World(scenario, clock)
+    surroundings = surroundings or Surroundings()
+    clock = surroundings.clock
+    world = World(scenario, VirtualClock())
     app = EmulatorApp(world, reset_error=httpx.ReadError)
     [emulated] = world.projects.values()
     settings = Settings.model_validate({"projects": [{"id": emulated.id, **project}]})
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(_network())
         wire = Wire(app, servers)
-        reading = await stack.enter_async_context(_transport(VercelTransport, READER, clock, world, settings, wire))
+        carried = surroundings.carry(wire)
+        reading = await stack.enter_async_context(_transport(VercelTransport, READER, clock, world, settings, carried))
         acting = await stack.enter_async_context(
             _transport(ActingTransport, acting_token, clock, world, settings, wire)
         )
         supervisor = await stack.enter_async_context(Supervisor(reraise=True))
-        yield _assemble(settings, clock, world, reading, acting, supervisor)
+        means = Means(reading, surroundings.buckets, clock)
+        [configured] = settings.projects
+        sources = [surroundings.build(one, means, app) for one in configured.sources]
+        await stack.enter_async_context(surroundings.live(app))
+        yield _assemble(settings, clock, world, sources, reading, acting, supervisor)
         await supervisor.finish(grace_seconds=0.0)
 
 
@@ -186,7 +219,12 @@ async def _network() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 def _transport(
-    kind: type[VercelTransport], token: str, clock: VirtualClock, world: World, settings: Settings, wire: Wire
+    kind: type[VercelTransport],
+    token: str,
+    clock: VirtualClock,
+    world: World,
+    settings: Settings,
+    wire: httpx.AsyncBaseTransport,
 ) -> Any:
     timeout = settings.vercel.request_timeout.total_seconds()
     return kind(
@@ -204,6 +242,7 @@ def _assemble(
     settings: Settings,
     clock: VirtualClock,
     world: World,
+    sources: Sequence[Source],
     reading: VercelTransport,
     acting: ActingTransport,
     supervisor: Supervisor,
@@ -235,7 +274,6 @@ def _assemble(
         supervisor=supervisor,
         metrics=metrics,
     )
-    sources: Sequence[Any] = [build_source(source, reading) for source in configured.sources]
     poller = Poller(
         projects=(project,),
         sources={project.id: sources},
@@ -246,5 +284,6 @@ def _assemble(
         supervisor=supervisor,
         metrics=metrics,
         housekeeping=Housekeeping(store, clock, keep=settings.store.keep_journal),
+        tokens=TokenWatch({}, clock=clock),
     )
     return Whole(clock, world, project, poller, store, people, settings.poll.interval.total_seconds())

@@ -31,7 +31,7 @@ def test_blindness_pages_once_and_its_end_is_told(what: ReadTarget) -> None:
     assert play.state.decision.reason is Reason.BLIND
     play.minutes(BAD, 0.0)
     [told] = [one for one in play.asked if isinstance(one, Notify)]
-    assert (told.severity, "read again" in told.sentence) == (Severity.NOTICE, True)
+    assert (told.severity, "sees again" in told.title) == (Severity.NOTICE, True)
     assert play.state.trouble == ""
 
 

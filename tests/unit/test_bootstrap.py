@@ -1,10 +1,14 @@
 """The composition root: what settings become, and that nothing is left open."""
 
 import asyncio
+import hashlib
+import hmac
+import json
 import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -19,6 +23,8 @@ from daemon.emulator.clock import WallClock
 from daemon.ports.errors import Misconfigured, Refused, StoreUnavailable
 from daemon.runtime.clock import SystemClock
 from daemon.settings import Settings, load_settings
+from daemon.sources.log_drain import LogDrainSettings
+from daemon.stores.sql_buckets import open_sqlite_buckets
 from daemon.stores.sqlite import open_sqlite
 from tests.unit.emulator.driving import a_scenario
 
@@ -55,7 +61,9 @@ def settings_for(emulator: EmulatorServer, folder: Path, *, projects: str = "", 
 async def test_reading_uses_one_token_and_acting_the_other(emulator: EmulatorServer, tmp_path: Path) -> None:
     async with bootstrap.assemble(settings_for(emulator, tmp_path), clock=SystemClock()) as daemon:
         await daemon.poller.run_cycle()
-        assert {entry.token for entry in emulator.world.ledger.entries} == {"reader"}
+        own = "/v5/user/tokens/current"
+        assert {entry.token for entry in emulator.world.ledger.entries if entry.path != own} == {"reader"}
+        assert [entry.token for entry in emulator.world.ledger.entries if entry.path == own] == ["reader", "actor"]
         target = DeploymentId(emulator.world.deployment("web", "v2").id)
         [project] = daemon.projects
         await project.executor.rollback.roll_back(project.id, target=target, description="test")
@@ -169,3 +177,84 @@ async def test_it_is_ready_after_its_first_cycle_and_stops_when_told(emulator: E
         assert daemon.leadership.lease is None
         with pytest.raises(httpx.ConnectError):
             await http.get(f"{url}/healthz")
+
+
+# What is pushed
+
+
+def signed(secret: str, body: bytes) -> dict[str, str]:
+    """Return the header that Vercel would send with *body*."""
+    return {"x-vercel-signature": hmac.new(secret.encode(), body, hashlib.sha1).hexdigest()}
+
+
+def receiving(settings: Settings, folder: Path) -> Settings:
+    """Return the settings with a receiver of drains and one of webhooks, each with a secret of its own."""
+    for name in ("drain_secret", "webhook_secret"):
+        (folder / name).write_text(f"{name}_value")
+        (folder / name).chmod(0o600)
+    [project] = settings.projects
+    drain = settings.drain.model_copy(update={"secret_files": (folder / "drain_secret",), "verify_code": "code"})
+    webhooks = settings.webhooks.model_copy(update={"secret_files": (folder / "webhook_secret",)})
+    sources = (LogDrainSettings(), *project.sources)
+    return settings.model_copy(
+        update={
+            "drain": drain,
+            "webhooks": webhooks,
+            "projects": (project.model_copy(update={"sources": sources}),),
+        }
+    )
+
+
+async def test_a_webhook_wakes_the_project_and_a_drains_batch_is_handed_over_by_the_end(
+    emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    settings = receiving(settings_for(emulator, tmp_path), tmp_path)
+    [known] = emulator.world.projects.values()
+    at = round(SystemClock().now().timestamp() * 1000)
+    hook = json.dumps(
+        {
+            "type": "deployment.rollback",
+            "id": "evt_1",
+            "createdAt": at,
+            "payload": {
+                "team": {"id": known.team_id},
+                "user": {"id": "usr_1"},
+                "project": {"id": known.id},
+                "fromDeploymentId": "dpl_from",
+                "toDeploymentId": "dpl_to",
+            },
+        }
+    ).encode()
+    entry = {"id": "1", "deploymentId": "dpl_x", "source": "lambda", "host": "x", "timestamp": at, "level": "info"}
+    entry |= {"projectId": known.id, "requestId": "r1", "environment": "production"}
+    entry["proxy"] = {"timestamp": at, "method": "GET", "host": "x", "path": "/", "statusCode": 500}
+    batch = json.dumps([entry]).encode()
+    async with bootstrap.assemble(settings, clock=SystemClock()) as daemon:
+        await daemon.poller.run_cycle()
+        app = httpx.ASGITransport(daemon.web.config.app)
+        async with httpx.AsyncClient(transport=app, base_url="http://daemon") as client:
+            told = await client.post("/webhooks/vercel", content=hook, headers=signed("webhook_secret_value", hook))
+            forged = await client.post("/webhooks/vercel", content=hook, headers=signed("drain_secret_value", hook))
+            json_type = {"content-type": "application/json"}
+            taken = await client.post("/drain", content=batch, headers=signed("drain_secret_value", batch) | json_type)
+        assert (told.status_code, forged.status_code, taken.status_code) == (200, 403, 200)
+        assert taken.headers["x-vercel-verify"] == "code"
+        async with asyncio.timeout(5):
+            [project] = daemon.projects
+            while project.state is None or project.state.hold is None:  # noqa: ASYNC110 - no event tells when
+                await asyncio.sleep(0)  # noqa: TID251 - lets the receiver pass it on; no time passes
+    buckets = await open_sqlite_buckets(settings.store.path)
+    standing = await buckets.standing()
+    now = SystemClock().now()
+    counts = await buckets.totals(start=now - timedelta(minutes=5), end=now + timedelta(minutes=1))
+    await buckets.close()
+    assert standing is not None
+    assert [(one.deployment, one.requests, one.errors) for one in counts] == [("dpl_x", 1, 1)]
+
+
+async def test_without_secrets_nothing_is_received(emulator: EmulatorServer, tmp_path: Path) -> None:
+    async with bootstrap.assemble(settings_for(emulator, tmp_path), clock=SystemClock()) as daemon:
+        app = httpx.ASGITransport(daemon.web.config.app)
+        async with httpx.AsyncClient(transport=app, base_url="http://daemon") as client:
+            for path in ("/drain", "/webhooks/vercel"):
+                assert (await client.post(path, content=b"[]")).status_code == 404

@@ -17,11 +17,13 @@ from daemon.emulator.routes import (
     rolling_releases,
     runtime_logs,
     settings,
+    tokens,
     webhooks,
 )
 
 API_ROUTES: tuple[Route, ...] = (
     *account.ROUTES,
+    *tokens.ROUTES,
     *moves.ROUTES,
     *rolling_releases.ROUTES,
     *projects.ROUTES,

@@ -33,7 +33,8 @@ from tests.integration.crash.processes import (
 
 FACTOR = 40.0
 INTERVAL_SECONDS = 12.0
-"""Longer than a detector's window, so that each poll closes one and the number of polls does not depend on chance."""
+WINDOW_SECONDS = 30.0
+"""Two intervals and a half, so that three polls close a window however late one of them is."""
 QUIET_READS = 2
 """So many looks at a healthy production come before the bad deployment goes live."""
 _EPOCH = datetime(2026, 11, 21, 20, 0, tzinfo=UTC)
@@ -84,7 +85,9 @@ REQUEST_LOGS = """\
         lag: 2s
     detectors:
       - kind: threshold
-        window: 10s
+        window: {window:g}s
+        breaches_min: 2
+        windows: 3
 """
 OBSERVABILITY = """\
     sources:
@@ -317,7 +320,7 @@ def _write_config(folder: Path, server: EmulatorServer, source: str) -> None:
             folder=folder,
             interval=INTERVAL_SECONDS,
             project=project.id,
-            source=source,
+            source=source.format(window=WINDOW_SECONDS),
         ),
         encoding="utf-8",
     )

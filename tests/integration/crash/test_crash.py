@@ -79,6 +79,7 @@ async def test_I_21_an_intent_that_was_not_committed_was_not_sent(tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 async def test_I_16_a_crash_at_the_second_request_too_sends_no_third(tmp_path: Path) -> None:
     async with staged(tmp_path, daemons=3) as stage:
         first = await stage.start()
@@ -125,6 +126,7 @@ async def _activation_of_bad(stage: Stage) -> datetime:
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 async def test_a_daemon_that_was_down_when_the_bad_deployment_went_live_dates_it_by_its_counts_and_rolls_it_back(
     tmp_path: Path,
 ) -> None:
@@ -149,6 +151,7 @@ async def test_a_daemon_that_was_down_and_sees_only_the_newest_requests_still_da
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 async def test_I_24_a_leader_that_was_paused_past_its_lease_sends_nothing_when_it_goes_on(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         first = await stage.start(Trap("after", label="commit sent", signal=signal.SIGSTOP))

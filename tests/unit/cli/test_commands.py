@@ -14,7 +14,20 @@ from daemon.cli.config import CONFIG_DEFAULT
 from tests.unit.cli.operating import Operated
 
 TREE = Path(__file__).resolve().parents[3]
-COMMANDS = ("run", "check-config", "status", "demo", "emulator", "pause", "resume", "approve", "reject", "ack")
+COMMANDS = (
+    "run",
+    "check-config",
+    "doctor",
+    "status",
+    "demo",
+    "emulator",
+    "drain",
+    "pause",
+    "resume",
+    "approve",
+    "reject",
+    "ack",
+)
 
 
 def test_the_version_is_the_packages_own(operated: Operated) -> None:

@@ -85,6 +85,7 @@ def test_the_limits_enclose_the_ratio(errors: int, requests: int) -> None:
 
 def test_without_requests_nothing_is_known() -> None:
     assert (lower_limit(0, 0), upper_limit(0, 0)) == (0.0, 1.0)
+    assert upper_limit(7, None) == 1.0
 
 
 @pytest.mark.parametrize(("limit", "requests"), [(0.02, 150), (0.05, 60), (0.3, 10), (0.9, 4)])

@@ -107,6 +107,30 @@ def test_samples_that_overlap_what_was_counted_do_not_count_again() -> None:
     assert (watch.requests, watch.errors) == (200, 1)
 
 
+def test_late_counts_are_added_to_the_open_bucket_and_close_none() -> None:
+    watch, _ = counted(a_watch(), [(100, 1), (100, 1)])
+    late = a_sample(GOOD, start=START, requests=60, errors=6, is_late=True)
+    watch, judgement = count_recovery(watch, late)
+    assert (watch.open_requests, watch.open_errors, watch.open_since) == (60, 6, START + 2 * MINUTE)
+    assert (watch.requests, watch.counted_until, judgement) == (200, START + 2 * MINUTE, None)
+    watch, _ = count_recovery(watch, a_sample(GOOD, start=START + 2 * MINUTE, requests=1))
+    assert (watch.requests, watch.errors) == (261, 8)
+
+
+def test_late_counts_of_before_the_switch_do_not_count() -> None:
+    late = a_sample(GOOD, start=START - timedelta(seconds=1), requests=60, errors=60, is_late=True)
+    assert count_recovery(a_watch(), late) == (a_watch(), None)
+
+
+def test_I_02_counts_of_errors_alone_prove_nothing() -> None:
+    watch, judgements = a_watch(), []
+    for number in range(10):
+        sample = a_sample(GOOD, start=START + number * MINUTE, requests=None, errors=number % 2 * 500)
+        watch, judgement = count_recovery(watch, sample)
+        judgements.append(judgement)
+    assert (watch, set(judgements)) == (a_watch(), {None})
+
+
 def test_no_traffic_never_recovers() -> None:
     _, judgements = counted(a_watch(), [(0, 0)] * 100)
     assert set(judgements) == {None}

@@ -13,14 +13,15 @@ from pydantic import ValidationError
 from daemon.core.detector import Finding, Verdict
 from daemon.core.facts import ErrorRateSample
 from daemon.detectors import decode_memory, encode_memory
-from daemon.detectors.threshold import Threshold, ThresholdMemory
+from daemon.detectors.threshold import Threshold, ThresholdMemory, Window
 from tests.builders import MINUTE, START, a_sample
 
 SECOND = timedelta(seconds=1)
 RULE = Threshold(window=MINUTE, max_error_rate=0.05, min_requests=20, min_errors=5, breaches_min=2, windows=3)
+COUNTING = Threshold(window=MINUTE, errors_per_minute_max=30, min_errors=5, breaches_min=2, windows=3)
 
 
-def minutes(*counts: tuple[int, int] | None, first: int = 0) -> list[ErrorRateSample]:
+def minutes(*counts: tuple[int | None, int] | None, first: int = 0) -> list[ErrorRateSample]:
     """Return a sample for each minute of (requests, errors); None leaves a gap."""
     return [
         a_sample(start=START + (first + number) * MINUTE, requests=count[0], errors=count[1])
@@ -37,7 +38,12 @@ def judged(rule: Threshold, samples: Iterable[ErrorRateSample]) -> tuple[Thresho
     return memory, finding
 
 
-def verdict(*counts: tuple[int, int] | None, rule: Threshold = RULE) -> Verdict:
+def late(minute: float, requests: int | None, errors: int, **facts: Any) -> ErrorRateSample:
+    """Return counts that come on top of those of that minute."""
+    return a_sample(start=START + minute * MINUTE, requests=requests, errors=errors, is_late=True, **facts)
+
+
+def verdict(*counts: tuple[int | None, int] | None, rule: Threshold = RULE) -> Verdict:
     return judged(rule, minutes(*counts))[1].verdict
 
 
@@ -109,12 +115,12 @@ def test_small_pieces_make_one_window() -> None:
     assert judged(RULE, pieces)[1].verdict is Verdict.BREACHING
 
 
-def test_I_04_replayed_overlapping_and_late_counts_are_counted_once() -> None:
+def test_I_04_replayed_and_overlapping_counts_are_counted_once() -> None:
     story = minutes((100, 50), (100, 0), (100, 0))
     memory, finding = judged(RULE, story)
     for offset in range(-120, 180, 15):
-        late = a_sample(start=START + offset * SECOND, requests=1000, errors=999)
-        assert RULE.update(memory, late) == (memory, finding)
+        overlapping = a_sample(start=START + offset * SECOND, requests=1000, errors=999)
+        assert RULE.update(memory, overlapping) == (memory, finding)
 
 
 def test_a_replay_into_an_open_window_counts_once() -> None:
@@ -190,6 +196,200 @@ def test_the_rule_says_in_one_sentence_what_breaches() -> None:
     )
 
 
+# Counts that come late
+
+
+def test_late_counts_are_added_to_the_window_in_which_they_lie() -> None:
+    story = minutes((100, 0), (100, 1), (100, 0))
+    memory, finding = judged(RULE, [*story, late(1, 50, 9), late(1.4, 10, 1), late(2, 5, 0)])
+    assert [(one.requests, one.errors) for one in memory.completed] == [(100, 0), (160, 11), (105, 0)]
+    assert (finding.onset_at, finding.verdict) == (START + MINUTE, Verdict.INCONCLUSIVE)
+
+
+def test_late_counts_between_two_windows_go_where_more_of_their_time_lies() -> None:
+    memory, _ = judged(RULE, [*minutes((100, 0), (100, 0)), late(0.4, 1, 1), late(0.5, 10, 10), late(0.6, 100, 100)])
+    assert [one.errors for one in memory.completed] == [11, 100]
+
+
+def test_late_counts_can_make_a_breach_and_unmake_it() -> None:
+    story = minutes((100, 50), (100, 4), (100, 0))
+    assert judged(RULE, story)[1].verdict is Verdict.INCONCLUSIVE
+    made = [*story, late(1, 10, 4)]
+    assert judged(RULE, made)[1].verdict is Verdict.BREACHING
+    assert judged(RULE, [*made, late(1, 200, 0)])[1].verdict is Verdict.INCONCLUSIVE
+
+
+def test_late_counts_go_into_the_open_window_which_is_not_judged_yet() -> None:
+    half = a_sample(start=START + MINUTE, end=START + 1.5 * MINUTE, requests=10)
+    memory, before = judged(RULE, [*minutes((100, 0)), half])
+    memory, finding = RULE.update(memory, late(1.1, 7, 7, end=START + 1.4 * MINUTE))
+    assert memory.open == Window(half.start, half.end, 17, 7)
+    assert finding == before
+
+
+@pytest.mark.parametrize("minute", [-1, 0, 3, 9])
+def test_late_counts_of_no_window_that_is_remembered_are_dropped(minute: int) -> None:
+    # Minute 0 has left the horizon, and of minute 3 and 9 nothing was counted in time.
+    memory, finding = judged(RULE, minutes((100, 50), (100, 0), (100, 0), None, (100, 0)))
+    assert RULE.update(memory, late(minute, 100, 100)) == (memory, finding)
+
+
+def test_late_counts_alone_open_no_window() -> None:
+    assert judged(RULE, [late(0, 100, 100)])[0].completed == ()
+
+
+def test_late_counts_that_come_again_are_more_of_the_same_time() -> None:
+    memory, _ = judged(RULE, [*minutes((100, 0)), late(0, 5, 1), late(0, 5, 1)])
+    assert (memory.completed[0].requests, memory.completed[0].errors) == (110, 2)
+
+
+def test_counts_in_time_go_on_after_late_ones() -> None:
+    memory, _ = judged(RULE, [*minutes((100, 0), (100, 0)), late(0, 5, 1), *minutes((70, 7), first=2)])
+    assert [(one.requests, one.errors) for one in memory.completed] == [(105, 1), (100, 0), (70, 7)]
+
+
+def test_the_onset_moves_to_the_first_window_that_late_counts_make_bad() -> None:
+    story = minutes((100, 0), (100, 50), (100, 60))
+    _, finding = judged(RULE, story)
+    assert (finding.onset_at, finding.requests, finding.errors) == (START + MINUTE, 100, 60)
+    _, finding = judged(RULE, [*story, late(0, 20, 20)])
+    assert (finding.onset_at, finding.onset_before) == (START, START + MINUTE)
+    assert (finding.requests, finding.errors) == (200, 110)
+
+
+def test_the_onset_moves_on_when_late_counts_clear_the_window_it_was_in() -> None:
+    _, finding = judged(RULE, [*minutes((100, 5), (100, 50)), late(0, 100, 0)])
+    assert (finding.onset_at, finding.errors) == (START + MINUTE, 50)
+    _, finding = judged(RULE, [*minutes((100, 5), (100, 0)), late(0, 100, 0)])
+    assert finding.onset_at is None
+
+
+def test_an_episode_that_began_before_the_horizon_takes_late_counts_and_keeps_its_beginning() -> None:
+    story = minutes((100, 50), (100, 50), (100, 50), (100, 50), (100, 0))
+    _, before = judged(RULE, story)
+    memory, finding = judged(RULE, [*story, late(4, 100, 30)])
+    assert memory.completed[0].start > START
+    assert finding.onset_at == before.onset_at == START
+    assert before.requests is not None
+    assert (finding.requests, finding.errors) == (before.requests + 100, before.errors + 30)
+
+
+# Errors a minute, without requests
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        ((None, 30), Verdict.BREACHING),
+        ((None, 29), Verdict.HEALTHY),
+        ((None, 0), Verdict.HEALTHY),
+        ((1_000_000, 30), Verdict.BREACHING),
+        ((1_000_000, 29), Verdict.HEALTHY),
+        ((30, 30), Verdict.BREACHING),
+        ((19, 0), Verdict.INCONCLUSIVE),
+        ((0, 0), Verdict.INCONCLUSIVE),
+    ],
+)
+def test_I_03_errors_a_minute_breach_at_the_limit_and_not_one_before(
+    count: tuple[int | None, int], expected: Verdict
+) -> None:
+    assert verdict(count, count, count, rule=COUNTING) is expected
+
+
+@pytest.mark.parametrize(("errors", "expected"), [(4, Verdict.INCONCLUSIVE), (5, Verdict.BREACHING)])
+def test_I_03_errors_a_minute_need_the_minimum_of_errors_as_well(errors: int, expected: Verdict) -> None:
+    rule = Threshold(errors_per_minute_max=1, min_errors=5, breaches_min=2, windows=3)
+    assert verdict((None, errors), (None, errors), rule=rule) is expected
+
+
+@pytest.mark.parametrize(("errors", "is_bad"), [(44, False), (45, True)])
+def test_errors_a_minute_are_counted_over_the_windows_own_length(errors: int, is_bad: bool) -> None:
+    rule = COUNTING.model_copy(update={"window": 90 * SECOND})
+    memory, finding = judged(rule, [a_sample(end=START + 90 * SECOND, requests=None, errors=errors)])
+    assert (finding.onset_at is not None) is is_bad
+    assert memory.completed[0].errors_per_minute == pytest.approx(errors / 1.5)
+
+
+def test_few_errors_without_requests_are_called_healthy_after_as_many_windows_as_a_breach_needs() -> None:
+    assert verdict((None, 0), rule=COUNTING) is Verdict.INCONCLUSIVE
+    assert verdict((None, 0), (None, 3), rule=COUNTING) is Verdict.HEALTHY
+    # One bad window is no breach, and no health either, until it has left the windows that are looked at.
+    assert verdict((None, 50), (None, 0), (None, 0), rule=COUNTING) is Verdict.INCONCLUSIVE
+    assert verdict((None, 50), (None, 0), (None, 0), (None, 0), rule=COUNTING) is Verdict.HEALTHY
+    # Over the limit, and too few to be called bad.
+    rule = Threshold(errors_per_minute_max=1, min_errors=5, breaches_min=2, windows=3)
+    assert verdict((None, 2), (None, 0), (None, 0), rule=rule) is Verdict.INCONCLUSIVE
+
+
+def test_a_breach_of_counted_errors_tells_its_numbers_and_no_ratio() -> None:
+    _, finding = judged(COUNTING, minutes((None, 0), (None, 40), (None, 41)))
+    assert finding.verdict is Verdict.BREACHING
+    assert (finding.onset_at, finding.requests, finding.errors, finding.error_ratio) == (START + MINUTE, None, 41, None)
+    assert finding.limit == 0.05
+    assert finding.sentence == ("41 errors in 60 s (41.0 a minute, limit 30); 2 of the last 3 windows bad, 2 needed")
+    assert {gate.name: (gate.value, gate.threshold, gate.passed) for gate in finding.gates} == {
+        "min_errors": (41, 5, True),
+        "errors_per_minute_max": (41.0, 30, True),
+        "breaches_min": (2, 2, True),
+    }
+
+
+def test_errors_of_a_cut_list_are_told_as_at_least_so_many() -> None:
+    cut = a_sample(start=START + 50 * SECOND, end=START + MINUTE, requests=None, errors=200, is_sampled=True)
+    _, finding = judged(COUNTING, [a_sample(end=START + 50 * SECOND, requests=None), cut])
+    assert finding.sentence.startswith("at least 200 errors in 60 s (200.0 a minute, limit 30)")
+
+
+def test_a_window_with_errors_alone_in_part_of_it_has_no_ratio() -> None:
+    half = START + 30 * SECOND
+    pieces = [a_sample(end=half, requests=100), a_sample(start=half, end=START + MINUTE, requests=None, errors=50)]
+    memory, finding = judged(COUNTING, pieces)
+    assert (memory.completed[0].requests, memory.completed[0].errors) == (None, 50)
+    assert finding.requests is None
+
+
+def test_errors_alone_never_breach_a_ratio_and_the_finding_says_why() -> None:
+    memory, finding = judged(RULE, minutes(*[(None, 1000)] * 5))
+    assert memory == RULE.begin()
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.sentence == "the source counts errors alone: there is no ratio to compare with 5.0%"
+
+
+def test_errors_alone_leave_what_was_known_as_it_was_and_in_doubt() -> None:
+    memory, breaching = judged(RULE, minutes((100, 50), (100, 50)))
+    again, finding = RULE.update(memory, minutes((None, 0), first=2)[0])
+    assert again == memory
+    assert (finding.verdict, finding.onset_at) == (Verdict.INCONCLUSIVE, breaching.onset_at)
+
+
+def test_windows_of_another_rule_have_no_ratio_and_break_nothing() -> None:
+    # The configuration changed: what the counting rule remembered is judged by a ratio now.
+    memory, _ = judged(COUNTING, minutes((None, 40), (None, 40)))
+    _, finding = RULE.update(memory, minutes((100, 50), first=2)[0])
+    assert (finding.verdict, finding.onset_at) == (Verdict.INCONCLUSIVE, START + 2 * MINUTE)
+    # Nor does more of them make a window without a ratio healthy.
+    _, finding = RULE.update(memory, late(1, 100, 0))
+    assert finding.verdict is Verdict.INCONCLUSIVE
+
+
+def test_only_a_ratio_needs_requests() -> None:
+    assert RULE.needs_requests
+    assert not COUNTING.needs_requests
+
+
+def test_the_counting_rule_says_in_one_sentence_what_breaches() -> None:
+    assert COUNTING.rule == "2 of the last 3 windows of 60 s with at least 30 errors a minute (5 errors at least)"
+
+
+@pytest.mark.parametrize("beside", [{"max_error_rate": 0.05}, {"min_requests": 20}])
+def test_a_detector_has_one_rule_alone(beside: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=rf"errors_per_minute_max 30 .* {next(iter(beside))} .*; keep one"):
+        Threshold(errors_per_minute_max=30, **beside)
+
+
+# Memory
+
+
 COUNTS = st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 60), st.integers(0, 60))), min_size=1, max_size=20)
 
 
@@ -220,6 +420,47 @@ def test_memory_is_bounded_and_onset_belongs_to_a_hot_window(counts: list[tuple[
         assert finding.verdict is not Verdict.HEALTHY or finding.requests >= RULE.min_requests
 
 
+@pytest.mark.slow
+@settings(max_examples=60, derandomize=True, database=None, deadline=None)
+@given(counts=st.lists(st.tuples(*[st.integers(0, 40)] * 4), min_size=1, max_size=15))
+def test_counts_that_come_in_two_parts_are_judged_like_counts_that_come_at_once(
+    counts: list[tuple[int, int, int, int]],
+) -> None:
+    in_parts = at_once = RULE.begin()
+    for minute, (first, first_failed, more, more_failed) in enumerate(counts):
+        errors, late_errors = min(first, first_failed), min(more, more_failed)
+        in_parts, _ = RULE.update(in_parts, minutes((first, errors), first=minute)[0])
+        in_parts, finding = RULE.update(in_parts, late(minute, more, late_errors))
+        at_once, same = RULE.update(at_once, minutes((first + more, errors + late_errors), first=minute)[0])
+        assert (in_parts, finding) == (at_once, same)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, derandomize=True, database=None, deadline=None)
+@given(counts=COUNTS, lates=st.lists(st.tuples(st.integers(0, 19), st.integers(0, 60), st.integers(0, 60))))
+def test_an_onset_is_known_exactly_while_a_window_is_bad_however_late_counts_come(
+    counts: list[tuple[int, int] | None], lates: list[tuple[int, int, int]]
+) -> None:
+    memory = RULE.begin()
+    for minute, one in enumerate(counts):
+        for sample in minutes((one[0], min(one)), first=minute) if one else []:
+            memory, _ = RULE.update(memory, sample)
+        for _, requests, errors in [it for it in lates if it[0] == minute]:
+            memory, finding = RULE.update(memory, late(minute - requests % 3, requests, min(requests, errors)))
+            bad = [one for one in memory.completed if one.requests >= 20 and one.errors >= max(5, 0.05 * one.requests)]
+            assert (finding.onset_at is not None) is bool(bad)
+            assert not bad or (finding.onset_at is not None and finding.onset_at <= bad[0].start)
+            assert len(memory.completed) <= RULE.windows
+
+
+def test_a_memory_from_before_there_were_counts_without_requests_is_still_read() -> None:
+    memory, _ = judged(RULE, minutes((100, 50)))
+    known = json.loads(json.dumps(encode_memory("threshold", memory)))
+    for window in known["completed"]:
+        del window["is_sampled"]
+    assert decode_memory("threshold", known) == memory
+
+
 def test_a_memory_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="completed"):
         decode_memory("threshold", {"completed": "nonsense"})
@@ -232,6 +473,8 @@ def test_a_memory_that_is_none_is_refused() -> None:
         {"window": timedelta(hours=1, seconds=1)},
         {"max_error_rate": 0.0},
         {"max_error_rate": 1.0},
+        {"errors_per_minute_max": 0},
+        {"errors_per_minute_max": 1_000_001},
         {"min_requests": 0},
         {"min_errors": 0},
         {"breaches_min": 1},

@@ -17,6 +17,7 @@ from daemon.core.event import (
 from daemon.core.incident import State
 from daemon.engine.accounting import account, new_transitions
 from daemon.engine.intake import Ask
+from daemon.ports.source import Reading, Wanted
 from daemon.telemetry.metrics import Metrics
 from tests.builders import (
     BAD,
@@ -132,7 +133,9 @@ async def test_an_incident_that_ends_in_the_commit_in_which_the_next_begins_and_
         world.clock.jump(200)
         assert since is not None
         production = await world.hosting.read_production(PROJECT)
-        reading = await world.source.collect(PROJECT, since=since, now=world.clock.now())
+        readings = await world.source.collect([Wanted(PROJECT, since)], now=world.clock.now())
+        reading = readings[PROJECT]
+        assert isinstance(reading, Reading)
         moment = daemon.moments.now()
         with capture_logs() as lines:
             await daemon.project.tell(

@@ -10,7 +10,6 @@ from daemon.core.event import ReadTarget
 from daemon.core.facts import ProjectId
 from daemon.core.guardrail import Posture, Reason
 from daemon.core.incident import State
-from daemon.engine.chain import SourceChain
 from daemon.ports.errors import Refused, Unavailable, Unintelligible
 from tests.builders import BAD, GOOD, PROJECT, START, a_policy
 from tests.fakes.clock import settle
@@ -139,8 +138,7 @@ async def test_the_first_reading_reaches_back_half_an_hour_and_the_next_begins_w
 async def test_the_next_source_answers_for_one_in_trouble() -> None:
     world = World()
     spare = FakeSource(world.hosting, name="spare")
-    async with a_daemon(world) as daemon:
-        daemon.poller._chains = {PROJECT: SourceChain([world.source, spare], world.clock)}
+    async with a_daemon(world, sources={PROJECT: [world.source, spare]}) as daemon:
         world.source.troubles.append(Unavailable("503"))
         await daemon.poll()
         assert (daemon.state.source, daemon.state.trouble) == ("spare", "")
@@ -188,23 +186,22 @@ async def test_I_01_a_source_that_falls_silent_during_a_breach_holds_the_action_
         await daemon.live(300)
         daemon.policy = a_policy()
         await daemon.live(60)
-        assert (daemon.incident.state, daemon.incident.reason) == (State.HELD, Reason.STALE_SAMPLES)
+        assert (daemon.incident.state, daemon.incident.reason) == (State.HELD, Reason.BLIND)
     assert world.hosting.sent == []
 
 
 async def test_what_hangs_is_given_up_and_told_as_trouble_so_that_the_cycle_ends() -> None:
     world = World()
     never = asyncio.Event()
-    async with a_daemon(world, projects=[OTHER, PROJECT]) as daemon:
-        daemon.poller._read_seconds_max = daemon.poller._counts_seconds_max = 0.01
-        hanging = FakeSource(world.hosting, before_answer=never.wait)  # type: ignore[arg-type]
-        daemon.poller._chains[OTHER] = SourceChain([hanging], world.clock)
+    hanging = FakeSource(world.hosting, before_answer=never.wait)  # type: ignore[arg-type]
+    sources = {OTHER: [hanging], PROJECT: [world.source]}
+    async with a_daemon(world, projects=[OTHER, PROJECT], sources=sources, read_seconds_max=0.01) as daemon:
         world.hosting.before_read = never.wait  # type: ignore[assignment]
         await daemon.poll()
         assert [project.is_frozen for project in daemon.projects] == [False, False]
         assert failed_reads(daemon, ReadTarget.PRODUCTION) == 1
         assert daemon.state.decision.reason is Reason.PRODUCTION_UNKNOWN
-        assert "no counts: given up after" in daemon.state.trouble
+        assert "no counts: fake: given up after" in daemon.state.trouble
         assert not daemon.project.looking.locked()
         assert daemon.poller.last_completed is not None
 
@@ -212,9 +209,9 @@ async def test_what_hangs_is_given_up_and_told_as_trouble_so_that_the_cycle_ends
 async def test_each_project_that_was_polled_is_progress_while_another_hangs() -> None:
     world = World()
     gate = asyncio.Event()
-    async with a_daemon(world, projects=[OTHER, PROJECT]) as daemon, asyncio.TaskGroup() as group:
-        hanging = FakeSource(world.hosting, before_answer=gate.wait)  # type: ignore[arg-type]
-        daemon.poller._chains[OTHER] = SourceChain([hanging], world.clock)
+    hanging = FakeSource(world.hosting, before_answer=gate.wait)  # type: ignore[arg-type]
+    sources = {OTHER: [hanging], PROJECT: [world.source]}
+    async with a_daemon(world, projects=[OTHER, PROJECT], sources=sources) as daemon, asyncio.TaskGroup() as group:
         world.source.before_answer = lambda: world.clock.sleep(7)
         cycle = group.create_task(daemon.poller.run_cycle())
         await world.clock.advance(20)
@@ -271,11 +268,11 @@ async def test_an_incident_that_ended_before_is_not_told_again_when_the_state_wa
 async def test_a_cycle_that_could_not_be_committed_is_no_completed_one() -> None:
     world = World()
     async with a_daemon(world) as daemon:
-        await daemon.poll()
+        await daemon.live(60)
         world.store.broken = {"commit"}
         with capture_logs() as lines:
             await daemon.poll()
-        assert daemon.value("lastgood_cycles_total", project=PROJECT, outcome="completed") == 1
+        assert daemon.value("lastgood_cycles_total", project=PROJECT, outcome="completed") == 6
         assert daemon.value("lastgood_cycles_total", project=PROJECT, outcome="failed") == 1
         assert daemon.value("lastgood_store_failures_total") == 1
     assert "cycle.completed" not in [line["event"] for line in lines]
@@ -303,13 +300,10 @@ async def test_I_36_a_store_that_stays_broken_pages_once_without_the_stores_help
 
 async def test_a_bug_in_one_project_pages_freezes_it_and_spares_the_others() -> None:
     world = World()
-    async with a_daemon(world, projects=[OTHER, PROJECT], reraise=False) as daemon:
-        broken = FakeSource(world.hosting)
-        broken.troubles.append(ZeroDivisionError("a bug"))  # type: ignore[arg-type]
-        daemon.poller._chains = {
-            OTHER: SourceChain([broken], world.clock),
-            PROJECT: SourceChain([world.source], world.clock),
-        }
+    broken = FakeSource(world.hosting)
+    broken.troubles.append(ZeroDivisionError("a bug"))  # type: ignore[arg-type]
+    sources = {OTHER: [broken], PROJECT: [world.source]}
+    async with a_daemon(world, projects=[OTHER, PROJECT], sources=sources, reraise=False) as daemon:
         await daemon.live(60)
         assert [project.is_frozen for project in daemon.projects] == [True, False]
         assert daemon.value("lastgood_frozen", project=OTHER) == 1
@@ -354,13 +348,10 @@ async def test_a_bug_in_a_notifier_takes_neither_the_process_nor_the_mitigation_
 
 async def test_a_bug_in_the_notifier_that_tells_of_a_bug_spares_the_other_projects() -> None:
     world = World()
-    async with a_daemon(world, projects=[OTHER, PROJECT], reraise=False) as daemon:
-        broken = FakeSource(world.hosting)
-        broken.troubles.append(ZeroDivisionError("a bug"))  # type: ignore[arg-type]
-        daemon.poller._chains = {
-            OTHER: SourceChain([broken], world.clock),
-            PROJECT: SourceChain([world.source], world.clock),
-        }
+    broken = FakeSource(world.hosting)
+    broken.troubles.append(ZeroDivisionError("a bug"))  # type: ignore[arg-type]
+    sources = {OTHER: [broken], PROJECT: [world.source]}
+    async with a_daemon(world, projects=[OTHER, PROJECT], sources=sources, reraise=False) as daemon:
         daemon.notifier.troubles.append(KeyError("a second bug"))
         await daemon.live(30)
         assert [project.is_frozen for project in daemon.projects] == [True, False]

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.core.command import Notify, ObserveProduction, Preflight, RollBack
-from daemon.core.event import CycleEnded, OperatorVerb
+from daemon.core.event import CycleEnded, OperatorVerb, Resumed
 from daemon.core.guardrail import Posture, Reason
 from daemon.core.incident import State
 from daemon.engine import codec
@@ -163,7 +163,7 @@ async def test_a_state_that_somebody_else_committed_first_is_read_again_and_the_
             moment=stored.saved,
         )
         with capture_logs() as lines:
-            assert await daemon.project.tell(CycleEnded(daemon.moments.now()))
+            assert await daemon.project.tell(Resumed(daemon.moments.now()))
         assert daemon.state.source == "somebody else's"
         assert [line["event"] for line in lines if "reloaded" in line["event"]] == ["state.reloaded"]
 

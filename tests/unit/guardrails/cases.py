@@ -4,7 +4,15 @@ from datetime import timedelta
 from typing import Any
 
 from daemon.core.guardrail import Case, Posture
+from daemon.core.signal import Signal, SignalReason, SignalState
 from tests.builders import BAD, GOOD, Playbook, a_production
+
+
+def a_signal(
+    state: SignalState = SignalState.OBSERVING, reason: SignalReason = SignalReason.NONE, sentence: str = "counts"
+) -> Signal:
+    """Return how well the project is seen: well, unless said otherwise."""
+    return Signal(state, reason, sentence, Playbook().moment)
 
 
 def a_case(**facts: Any) -> Case:
@@ -25,5 +33,6 @@ def a_case(**facts: Any) -> Case:
         "counts_age_seconds": 0.0,
         "alias_job_age_seconds": 0.0,
         "alias_job_stale_after": timedelta(minutes=3),
+        "signal": a_signal(),
     }
     return Case(**(defaults | facts))

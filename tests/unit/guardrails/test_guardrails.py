@@ -11,6 +11,7 @@ from daemon.guardrails.once_per_suspect import OncePerSuspectGuardrail
 from daemon.guardrails.pause import PauseGuardrail
 from daemon.guardrails.posture import PostureGuardrail
 from daemon.guardrails.rolling_release import RollingReleaseGuardrail
+from daemon.guardrails.signal import SignalGuardrail
 from daemon.guardrails.stood_down import StoodDownGuardrail
 from daemon.guardrails.target_on_record import TargetOnRecordGuardrail
 from tests.unit.guardrails.cases import a_case
@@ -20,6 +21,7 @@ def test_no_configuration_leaves_out_what_always_stands() -> None:
     standing: set[type] = {
         PostureGuardrail,
         PauseGuardrail,
+        SignalGuardrail,
         OncePerSuspectGuardrail,
         AliasJobGuardrail,
         RollingReleaseGuardrail,

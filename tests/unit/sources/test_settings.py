@@ -7,20 +7,40 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from daemon.ports.source import Source
-from daemon.sources import SourceSettings, build_source
+from daemon.sources import Means, SourceSettings, build_source
+from daemon.sources.log_drain import LogDrain
 from daemon.sources.observability import Observability, ObservabilitySettings
+from daemon.sources.probe import Probe
+from daemon.sources.prometheus import Prometheus
 from daemon.sources.request_logs import RequestLogs, RequestLogsSettings
+from daemon.stores.memory_buckets import MemoryBuckets
+from tests.fakes.clock import VirtualClock
 from tests.unit.vercel.fakes import a_transport
 
 SETTINGS = TypeAdapter(SourceSettings)
 
 
-@pytest.mark.parametrize(("kind", "built"), [("observability", Observability), ("request_logs", RequestLogs)])
-def test_each_kind_is_built_from_its_settings(kind, built):
+PROMETHEUS = {"url": "http://127.0.0.1:9090", "requests": "sum(a)", "errors": "sum(b)"}
+PROBE = {"domains": ["www.example.com"], "paths": ["/api/health"]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "built"),
+    [
+        ({"kind": "observability"}, Observability),
+        ({"kind": "request_logs"}, RequestLogs),
+        ({"kind": "log_drain"}, LogDrain),
+        ({"kind": "prometheus"} | PROMETHEUS, Prometheus),
+        ({"kind": "probe"} | PROBE, Probe),
+    ],
+)
+def test_each_kind_is_built_from_its_settings(settings, built):
     transport, _, _ = a_transport(httpx.Response(500))
-    source: Source = build_source(SETTINGS.validate_python({"kind": kind}), transport)
+    clock = VirtualClock()
+    source: Source = build_source(SETTINGS.validate_python(settings), Means(transport, MemoryBuckets(), clock))
     assert isinstance(source, built)
-    assert source.name == kind
+    assert source.name == settings["kind"]
+    assert source.is_witness is (built is Probe)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from daemon.ports.errors import StoreUnavailable
 from daemon.stores import migration
+from daemon.stores.database_thread import WRITES
 from daemon.stores.schema import metadata
-from daemon.stores.sqlite import open_sqlite
+from daemon.stores.sqlite import open_sqlite, sqlite_engine
 from tests.unit.stores.builders import SHOP, save
 
 
@@ -79,11 +82,40 @@ async def test_a_store_of_a_newer_program_is_refused_and_left_as_it_is(path: Pat
     assert _content(path) == before
 
 
-async def test_a_reader_refuses_a_store_of_an_older_program(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # There is one revision so far, so an older store is only to be had by pretending that the program is newer.
-    monkeypatch.setattr(migration.ScriptDirectory, "get_current_head", lambda _script: "0002")
-    with pytest.raises(StoreUnavailable, match=r"has revision 0001, this program needs 0002; .*lastgood run"):
+def _create_older(path: Path, revision: str) -> None:
+    engine = sqlite_engine(path)
+    with engine.execution_options(**{WRITES: True}).begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", "daemon.stores:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+
+
+async def test_a_reader_refuses_a_store_of_an_older_program(tmp_path: Path) -> None:
+    path = tmp_path / "older.db"
+    path.touch()
+    _create_older(path, "0001")
+    with pytest.raises(StoreUnavailable, match=r"has revision 0001, this program needs \d{4}; .*lastgood run"):
         await open_sqlite(path, read_only=True)
+
+
+async def test_a_store_of_an_older_program_is_upgraded_with_everything_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "older.db"
+    path.touch()
+    _create_older(path, "0001")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO projects VALUES ('prj_shop', 3, 'state 3', '2026-03-01T12:00:00.000000+00:00', 1)"
+        )
+    store = await open_sqlite(path)
+    stored = await store.load(SHOP)
+    assert stored is not None
+    assert (stored.version, stored.state) == (3, "state 3")
+    await store.close()
+    current = tmp_path / "current.db"
+    await (await open_sqlite(current)).close()
+    assert _tables(path) == _tables(current)
 
 
 async def test_a_reader_refuses_an_empty_file(tmp_path: Path) -> None:

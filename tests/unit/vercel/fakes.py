@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from daemon.vercel.transport import ActingTransport, Limits
+from daemon.vercel.transport import ActingTransport, Limits, VercelTransport
 
 TOKEN = "tok_test_0123456789abcdefghijkl"
 TEAM = "team_abcDEF0123456789abcdef01"
@@ -79,7 +79,7 @@ class BrokenBody(httpx.AsyncByteStream):
             raise self.trouble
 
 
-def a_transport(*steps: Step, **settings) -> tuple[ActingTransport, Script, StillClock]:
+def a_transport(*steps: Step, kind=ActingTransport, **settings) -> tuple[ActingTransport, Script, StillClock]:
     """A transport over a script, which retries without jitter: it always waits the longest."""
     script, clock = Script(*steps), settings.pop("clock", StillClock())
     settings = {
@@ -91,7 +91,12 @@ def a_transport(*steps: Step, **settings) -> tuple[ActingTransport, Script, Stil
         "transport": script,
         "limits": Limits(),
     } | settings
-    return ActingTransport(settings.pop("base_url"), settings.pop("token"), **settings), script, clock
+    return kind(settings.pop("base_url"), settings.pop("token"), **settings), script, clock
+
+
+def a_reader(*steps: Step, **settings) -> tuple[VercelTransport, Script, StillClock]:
+    """The same, with no way to write and no priority."""
+    return a_transport(*steps, kind=VercelTransport, **settings)
 
 
 def answers(*bodies: object) -> list[httpx.Response]:

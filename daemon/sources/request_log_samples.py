@@ -1,0 +1,116 @@
+"""From rows of the request log to samples: by deployment and minute, late rows in the newest sample of their own."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from daemon.core.facts import DeploymentId, ErrorRateSample
+from daemon.sources.request_log_rows import LogRow
+
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted of one deployment in one stretch of time."""
+
+    requests: int = 0
+    errors: int = 0
+    platform_errors: int = 0
+
+    def add(self, row: LogRow) -> None:
+        """Count *row*."""
+        self.requests += 1
+        self.errors += row.is_failed and not row.is_platforms
+        self.platform_errors += row.is_platforms
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one collection found: the rows of [start, end), and `late` ones of time that was counted before.
+
+    `ignored` are late ones that count for nobody, now or later. `is_sampled` says that a bound of pages cut off what
+    came before `start`. `has_all` says that the rows are all requests; False: failed ones alone, and deployments that
+    are `failing` since then have none where none is found.
+    """
+
+    start: datetime
+    end: datetime
+    rows: Sequence[LogRow]
+    late: Sequence[LogRow]
+    is_sampled: bool
+    has_all: bool = True
+    failing: Mapping[str, datetime] = field(default_factory=dict)
+    ignored: Sequence[LogRow] = ()
+
+    @property
+    def counted(self) -> Sequence[LogRow]:
+        """The rows that count, late ones included."""
+        return [row for row in (*self.rows, *self.late) if row.is_countable]
+
+    @property
+    def left_out(self) -> int:
+        """How many rows count for nobody: no deployment was asked, or there is no answer."""
+        return len(self.rows) + len(self.late) + len(self.ignored) - len(self.counted)
+
+
+@dataclass(slots=True)
+class _Cells:
+    """Tallies by deployment and by the stretch of time, at most a minute of the clock, in which the rows began."""
+
+    found: Found
+    tallies: dict[DeploymentId, dict[datetime, Tally]] = field(default_factory=lambda: defaultdict(dict))
+
+    def at(self, deployment: DeploymentId, began: datetime) -> Tally:
+        minute = began.replace(second=0, microsecond=0)
+        return self.tallies[deployment].setdefault(minute, Tally())
+
+    def samples(self) -> Iterable[ErrorRateSample]:
+        for deployment, minutes in self.tallies.items():
+            for minute, tally in minutes.items():
+                start, end = max(minute, self.found.start), min(minute + MINUTE, self.found.end)
+                yield _sample(self.found, deployment, start, end, tally)
+
+
+def samples_of(found: Found) -> tuple[ErrorRateSample, ...]:
+    """Return one sample for every deployment and minute with rows, in order of time.
+
+    Late rows are counted in the newest sample of their deployment. A deployment of which there are only late ones gives
+    one sample of the whole time; so a request counts when it is answered, not when it began. Where failed rows are all
+    there are, each failing deployment has a sample for every minute from its first failure on, be it of no errors.
+    """
+    cells = _Cells(found)
+    for name, since in found.failing.items():
+        for minute in _minutes(max(found.start, since), found.end):
+            cells.at(DeploymentId(name), minute)
+    for row in found.rows:
+        if row.deployment and row.is_countable:
+            cells.at(DeploymentId(row.deployment), row.timestamp).add(row)
+    apart: dict[DeploymentId, Tally] = defaultdict(Tally)
+    for row in found.late:
+        if row.deployment and row.is_countable:
+            name = DeploymentId(row.deployment)
+            minutes = cells.tallies.get(name)
+            (minutes[max(minutes)] if minutes else apart[name]).add(row)
+    samples = [*cells.samples(), *(_sample(found, name, found.start, found.end, one) for name, one in apart.items())]
+    return tuple(sorted(samples, key=lambda one: (one.start, one.deployment)))
+
+
+def _minutes(start: datetime, end: datetime) -> Iterable[datetime]:
+    minute = start.replace(second=0, microsecond=0)
+    while minute < end:
+        yield minute
+        minute += MINUTE
+
+
+def _sample(found: Found, name: DeploymentId, start: datetime, end: datetime, tally: Tally) -> ErrorRateSample:
+    return ErrorRateSample(
+        name,
+        start,
+        end,
+        tally.requests if found.has_all else None,
+        tally.errors,
+        is_sampled=found.is_sampled,
+        platform_errors=tally.platform_errors,
+    )

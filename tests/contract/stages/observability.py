@@ -1,0 +1,38 @@
+"""Vercel's counts on an emulated Vercel: in both dialects, and minutes read closed or while they grow."""
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from daemon.ports.source import Source
+from daemon.sources.observability import ObservabilitySettings
+from tests.unit.vercel.emulated import Vercel
+
+LAG = timedelta(seconds=30)
+"""The emulated Vercel's own."""
+
+
+class ObservabilityStage:
+    """It pulls, so that nothing has to be carried to it."""
+
+    kind = "observability"
+    counts_are_exact = True
+    settings: ClassVar[dict[str, Any]] = {}
+
+    def build(self, vercel: Vercel, **changes: Any) -> Source:
+        return ObservabilitySettings(**self.settings | changes).open(vercel.reader)
+
+    async def settle(self, vercel: Vercel) -> None:
+        """Leave the counts to their own lag."""
+
+
+class MetricsV1Stage(ObservabilityStage):
+    """The newer dialect."""
+
+    settings: ClassVar = {"dialect": "metrics_v1"}
+
+
+class FineStage(ObservabilityStage):
+    """All that is ingested of an open minute is given with the part of it that ends at the watermark: nearly that."""
+
+    counts_are_exact = False
+    settings: ClassVar = {"resolution": "fine", "lag": LAG}
