@@ -29,6 +29,10 @@ OFTEN = {
 CONTRADICTIONS = (Reason.INCONSISTENT, Reason.SHIFTED_WINDOW)
 
 
+# A spoiled answer is told apart from one of those that nobody knows by leaving the latter at their defaults.
+pytestmark = pytest.mark.default_answers
+
+
 def _marked(cases: list[Case]) -> list[Any]:
     marks = {case.id: pytest.mark.slow if case.id in OFTEN else pytest.mark.proof for case in cases}
     return [pytest.param(case, id=case.id, marks=marks[case.id]) for case in cases]

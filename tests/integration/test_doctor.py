@@ -26,7 +26,8 @@ from daemon.emulator.scenario_files import load_scenario
 from tests.integration.clinic import DEAD_PORT, SECRET, Clinic, clinic, the_demo
 from tests.unit.emulator.test_tokens import ExpiringToken
 
-pytestmark = pytest.mark.slow
+# Each fault is set apart from everything else, the answers that nobody knows included.
+pytestmark = [pytest.mark.slow, pytest.mark.default_answers]
 
 READER, ACTOR = "tok_emulator_read", "tok_emulator_act"
 TROUBLE = (State.WARN, State.FAIL)

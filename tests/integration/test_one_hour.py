@@ -22,7 +22,7 @@ from tests.contract.stages.prometheus import PrometheusStage
 from tests.contract.stages.request_logs import RequestLogsStage
 from tests.unit.vercel.emulated import Vercel, emulated
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, pytest.mark.default_answers]
 
 HOUR_SECONDS = 3600
 TAIL_SECONDS = 600

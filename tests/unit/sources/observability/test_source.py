@@ -60,6 +60,7 @@ async def test_an_answer_that_is_no_object_is_trouble_and_nothing_is_raised():
     assert "the answer" in str((await watcher.ask(NOW))[PROJECT])
 
 
+@pytest.mark.default_answers  # whether /metrics/v1 is there nobody knows
 @pytest.mark.parametrize("dialect", ["v2", "metrics_v1"])
 @pytest.mark.parametrize("resolution", ["closed", "fine"])
 async def test_the_firewalls_answers_are_not_counted_and_the_platforms_are_kept_apart(dialect, resolution):
