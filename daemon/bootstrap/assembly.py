@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from daemon import __version__
 from daemon.bootstrap.health import CYCLE_AGE_INTERVALS, tell_health
-from daemon.bootstrap.receivers import build_receivers
+from daemon.bootstrap.receivers import build_receivers, open_buckets
 from daemon.bootstrap.transports import open_transports
 from daemon.core.facts import ProjectId
 from daemon.core.policy import Policy
@@ -37,7 +37,6 @@ from daemon.runtime.process import WebServer, listen, run_until_stopped, stop_on
 from daemon.runtime.scheduler import Bell
 from daemon.settings import ProjectSettings, Settings
 from daemon.sources import Means, SourceSettings, build_source
-from daemon.stores.sql_buckets import open_sqlite_buckets
 from daemon.stores.sqlite import open_sqlite
 from daemon.telemetry.metrics import Metrics
 from daemon.vercel.hosting import VercelHosting, VercelRollback
@@ -101,8 +100,7 @@ async def assemble(settings: Settings, *, clock: Clock, clock_factor: float = 1.
         reading, acting = await open_transports(settings, clock, metrics, stack)
         store = await open_sqlite(settings.store.path)
         stack.push_async_callback(store.close)
-        buckets = await open_sqlite_buckets(settings.store.path)
-        stack.push_async_callback(buckets.close)
+        buckets = await open_buckets(settings, stack)
         listener = stack.enter_context(listen(settings.web.host, settings.web.port))
         hosting = VercelHosting(reading)
         by_id = await _identify(hosting, settings)

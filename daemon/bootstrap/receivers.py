@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, assert_never
@@ -19,6 +19,9 @@ from daemon.ports.clock import Clock
 from daemon.runtime.clock import RandomIds
 from daemon.settings import Settings
 from daemon.settings.tokens import TokenFile
+from daemon.sources.log_drain import LogDrainSettings
+from daemon.stores.memory_buckets import MemoryBuckets
+from daemon.stores.sql_buckets import open_sqlite_buckets
 from daemon.telemetry.drain import DrainRecorder
 from daemon.telemetry.metrics import Metrics
 from daemon.vercel.webhooks import AlertTriggered, Promoted, ReleaseChanged, RollbackRequested, Succeeded, Told
@@ -62,6 +65,19 @@ class Receivers:
                     task.cancel()
         if self.drain:
             await self.drain.handover.finish()
+
+
+async def open_buckets(settings: Settings, stack: AsyncExitStack) -> Buckets:
+    """Return where pushed counts are kept: in the store, or nowhere where nothing reads or fills them.
+
+    Raises StoreUnavailable.
+    """
+    sources = (one for project in settings.projects for one in project.sources)
+    if not (settings.drain.secret_files or any(isinstance(one, LogDrainSettings) for one in sources)):
+        return MemoryBuckets()
+    buckets = await open_sqlite_buckets(settings.store.path)
+    stack.push_async_callback(buckets.close)
+    return buckets
 
 
 def build_receivers(settings: Settings, buckets: Buckets, clock: Clock, metrics: Metrics) -> Receivers:

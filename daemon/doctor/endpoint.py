@@ -1,14 +1,12 @@
 """Tries our own endpoints as Vercel would reach them: signed by us, and signed wrongly."""
 
 import asyncio
-import hashlib
-import hmac
 from urllib.parse import urlsplit
 
 import httpx
 
 from daemon.doctor.facts import Posted, Trial
-from daemon.vercel.signature import SIGNATURE_HEADER
+from daemon.vercel.signature import SIGNATURE_HEADER, sign
 
 VERIFY_HEADER = "x-vercel-verify"
 NO_ENTRIES = b"[]"
@@ -25,7 +23,7 @@ async def try_drain(url: str, secret: bytes, *, seconds_max: float) -> Trial:
         return Trial(
             url,
             shown=await _exchange(client, "GET", url, seconds_max=seconds_max),
-            signed=await _post(client, url, NO_ENTRIES, _signature(secret, NO_ENTRIES), seconds_max=seconds_max),
+            signed=await _post(client, url, NO_ENTRIES, sign(NO_ENTRIES, secret), seconds_max=seconds_max),
             forged=await _post(client, url, NO_ENTRIES, FORGED, seconds_max=seconds_max),
         )
 
@@ -35,7 +33,7 @@ async def try_webhook(url: str, secret: bytes, *, seconds_max: float) -> Trial:
     async with _client(url, seconds_max) as client:
         return Trial(
             url,
-            signed=await _post(client, url, NO_EVENT, _signature(secret, NO_EVENT), seconds_max=seconds_max),
+            signed=await _post(client, url, NO_EVENT, sign(NO_EVENT, secret), seconds_max=seconds_max),
             forged=await _post(client, url, NO_EVENT, FORGED, seconds_max=seconds_max),
         )
 
@@ -80,8 +78,3 @@ async def _exchange(
     except (httpx.RequestError, httpx.InvalidURL) as error:
         # The text of the error is left out: it may quote what was sent.
         return Posted(0, error=f"connection trouble ({type(error).__name__})")
-
-
-def _signature(secret: bytes, body: bytes) -> str:
-    """Return what `x-vercel-signature` holds. Source: Vercel docs, Drains, Security: hex HMAC-SHA1 of the raw body."""
-    return hmac.new(secret, body, hashlib.sha1).hexdigest()

@@ -1,29 +1,14 @@
 """The settings of the receiver of log drains, inside the daemon or as a process of its own."""
 
-import ipaddress
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from daemon.vercel.fields import AbsolutePath, ListeningHost
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 KIB, MIB = 1024, 1024 * 1024
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("is not an absolute path; write one that begins with /")
-    return path
-
-
-def _listening_host(host: str) -> str:
-    if host != "localhost":
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            raise ValueError("is not an address to listen on; write an IP address, such as 127.0.0.1") from None
-    return host
 
 
 class DrainReceiverSettings(BaseModel):
@@ -35,7 +20,7 @@ class DrainReceiverSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    secret_files: tuple[Annotated[Path, AfterValidator(_absolute)], ...] = Field(
+    secret_files: tuple[AbsolutePath, ...] = Field(
         default=(), max_length=8, description="Files that hold the drains' secrets, one file for each drain."
     )
     runs_inside: bool = Field(
@@ -48,7 +33,7 @@ class DrainReceiverSettings(BaseModel):
     verify_code: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")] | None = Field(
         default=None, description="What Vercel wants to see in x-vercel-verify, to believe that the endpoint is yours."
     )
-    host: Annotated[str, AfterValidator(_listening_host)] = Field(
+    host: ListeningHost = Field(
         default="127.0.0.1", description="Address that `lastgood drain` listens on; 0.0.0.0 for all."
     )
     port: int = Field(default=9465, ge=0, le=65535, description="Port of `lastgood drain`; 0 takes any free one.")

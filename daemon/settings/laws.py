@@ -9,13 +9,14 @@ from daemon.core.guardrail import Posture
 from daemon.guardrails.cooldown import Cooldown
 from daemon.guardrails.freshness import Freshness
 from daemon.settings.duration import format_duration
-from daemon.settings.model import ProjectSettings, Settings, is_loopback
+from daemon.settings.model import ProjectSettings, Settings
 from daemon.settings.problem import Location
 from daemon.settings.tokens import TokenFile
 from daemon.sources import SourceSettings
 from daemon.sources.probe import ProbeSettings
 from daemon.sources.prometheus import PrometheusSettings
 from daemon.sources.request_logs import Counts, RequestLogsSettings
+from daemon.vercel.fields import is_loopback
 
 KINDED = ("sources", "detectors", "guardrails")
 

@@ -1,7 +1,6 @@
 """The settings: every key with a safe default, bounds and one sentence, from which docs/configuration.md is made."""
 
 import hashlib
-import ipaddress
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,6 +22,7 @@ from daemon.settings.drain import DrainReceiverSettings
 from daemon.settings.tokens import FixedToken, Token, TokenFile
 from daemon.sources import SourceSettings
 from daemon.sources.request_logs import RequestLogsSettings
+from daemon.vercel.fields import AbsolutePath, ListeningHost, is_loopback
 from daemon.vercel.webhook_settings import WebhookReceiverSettings
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -48,14 +48,6 @@ class LogFormat(StrEnum):
     CONSOLE = "console"
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether *host* can only be this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _safe_origin(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -68,25 +60,9 @@ def _safe_origin(url: str) -> str:
     return url
 
 
-def _listening_host(host: str) -> str:
-    if host != "localhost":
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            raise ValueError("is not an address to listen on; write an IP address, such as 127.0.0.1") from None
-    return host
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("is not an absolute path; write one that begins with /")
-    return path
-
-
 Origin = Annotated[
     str, StringConstraints(pattern=r"^https?://[^/?#@\s]+$", max_length=300), AfterValidator(_safe_origin)
 ]
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
 class Section(BaseModel):
@@ -174,7 +150,7 @@ class StoreSettings(Section):
 class WebSettings(Section):
     """Where metrics and health are served."""
 
-    host: Annotated[str, AfterValidator(_listening_host)] = Field(
+    host: ListeningHost = Field(
         default="127.0.0.1",
         description="Address to listen on, such as 127.0.0.1; 0.0.0.0 for all, as in a container.",
     )

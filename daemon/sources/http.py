@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import ipaddress
 import re
 import ssl
 import stat
@@ -21,22 +20,16 @@ from pydantic_core import from_json
 
 from daemon.core.signal import SignalReason
 from daemon.ports.errors import PortError, RateLimited, Refused, Unavailable, Unintelligible
-from daemon.vercel.answers import is_json, parse_retry_after
+from daemon.vercel.answers import is_json, parse_retry_after, printable
+from daemon.vercel.fields import is_loopback
 
 CONNECTIONS_MAX = 8
 HEADERS_FILE_BYTES_MAX = 16_384
-REASON_CHARACTERS_MAX = 200
 Network = httpx.AsyncBaseTransport
 """What carries requests; tests put a server of their own in its place."""
 DEPLOYMENT_ID = re.compile(r"dpl_[A-Za-z0-9_]{1,60}")
 """How a deployment is named where the operator's own labels and headers name it: anything else is no id."""
 _HEADER = re.compile(r"([A-Za-z0-9-]{1,64}):[ \t]*([!-~](?:[ -~]*[!-~])?)")
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("is not an absolute path; write one that begins with /")
-    return path
 
 
 def _server(url: str) -> str:
@@ -50,17 +43,7 @@ def _server(url: str) -> str:
     return url.rstrip("/")
 
 
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 ServerUrl = Annotated[str, AfterValidator(_server)]
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether the server at *url* can only be this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check_secrecy(url: str, headers_file: Path | None) -> None:
@@ -69,7 +52,7 @@ def check_secrecy(url: str, headers_file: Path | None) -> None:
     A name without a dot is on this machine's own network, such as another container's.
     """
     host = urlsplit(url).hostname or ""
-    is_near = is_loopback(url) or not ("." in host or ":" in host)
+    is_near = is_loopback(host) or not ("." in host or ":" in host)
     if headers_file and url.startswith("http:") and not is_near:
         raise ValueError("headers_file would travel in clear text over http; write https://, or leave it out")
 
@@ -175,7 +158,7 @@ class HttpReader:
             verify=_tls(),
             follow_redirects=False,
             # Proxies and certificates of the environment count, but not on the way to this very machine.
-            trust_env=not is_loopback(self._url),
+            trust_env=not is_loopback(urlsplit(self._url).hostname or ""),
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
             headers={"user-agent": self._user_agent, "accept-encoding": "identity"},
             timeout=self._timeout_seconds,
@@ -241,9 +224,3 @@ def _reason(body: bytes) -> str:
     except ValueError:
         return ""
     return printable(envelope.get("error") if isinstance(envelope, dict) else None)
-
-
-def printable(value: object) -> str:
-    """Return *value*, if it is a text, on one line and no longer than is fit for a log."""
-    text = value if isinstance(value, str) else ""
-    return "".join(c if c.isprintable() else " " for c in text[:REASON_CHARACTERS_MAX]).strip()

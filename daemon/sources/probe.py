@@ -13,7 +13,6 @@ from daemon.ports.clock import Clock
 from daemon.ports.errors import PortError, Unavailable
 from daemon.ports.source import Reading, Readings, Source, Wanted
 from daemon.sources.http import (
-    AbsolutePath,
     Connection,
     HeadersFile,
     HttpReader,
@@ -22,6 +21,7 @@ from daemon.sources.http import (
     check_secrecy,
 )
 from daemon.sources.visits import Outcome, Visit, count_visits, judge
+from daemon.vercel.fields import AbsolutePath
 
 KIND: Final = "probe"
 BODY_BYTES_MAX = 65_536

@@ -12,7 +12,6 @@ from daemon.core.facts import ProjectId
 from daemon.ports.errors import Misconfigured, PortError, Unintelligible
 from daemon.ports.source import Reading, Readings, Source, Wanted
 from daemon.sources.http import (
-    AbsolutePath,
     Connection,
     HeadersFile,
     HttpReader,
@@ -22,6 +21,7 @@ from daemon.sources.http import (
     read_json,
 )
 from daemon.sources.promql import MARK, Counts, Labels, judge, moments_between, read_series, sort_series
+from daemon.vercel.fields import AbsolutePath
 from daemon.vercel.wire import EPOCH
 
 KIND: Final = "prometheus"

@@ -12,7 +12,8 @@ from daemon.core.facts import DeploymentId, ErrorRateSample
 from daemon.core.signal import SignalReason
 from daemon.ports.errors import Unintelligible
 from daemon.ports.source import Reading
-from daemon.sources.http import DEPLOYMENT_ID, printable
+from daemon.sources.http import DEPLOYMENT_ID
+from daemon.vercel.answers import printable
 from daemon.vercel.wire import EPOCH, WireModel, understand
 
 MARK = "lastgood_count"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from daemon.core.facts import ProjectId
 from daemon.core.signal import SignalReason
@@ -10,7 +10,7 @@ from daemon.ports.errors import Unintelligible
 from daemon.sources.request_log_rows import LogPage, LogRow
 from daemon.vercel.owner import OwnerLookup
 from daemon.vercel.transport import VercelTransport
-from daemon.vercel.wire import to_iso, to_milliseconds, understand
+from daemon.vercel.wire import floor_millisecond, to_iso, to_milliseconds, understand
 
 ROUTE = "request_logs"
 PATH = "/api/logs/request-logs"
@@ -110,12 +110,6 @@ class LogReader:
             sentence = f"{what}: promises more rows and gives none; taken as no answer"
             raise Unintelligible(sentence, reason=SignalReason.TRUNCATED)
         return page
-
-
-def floor_millisecond(moment: datetime) -> datetime:
-    """Return *moment* in UTC without the part of a millisecond that the log's window cannot carry."""
-    utc = moment.astimezone(UTC)
-    return utc - timedelta(microseconds=utc.microsecond % 1000)
 
 
 def ceil_millisecond(moment: datetime) -> datetime:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from daemon.core.facts import ProjectId
-from daemon.sources.request_log_listing import LogReader, floor_millisecond
+from daemon.sources.request_log_listing import LogReader
 from daemon.sources.request_log_rows import LogRow
+from daemon.vercel.wire import floor_millisecond
 
 SLOW_SHARE_MAX = 0.1
 """At most this share of all requests may be successes that appear after their time was counted."""

@@ -5,12 +5,10 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr, StringConstraints
 
-from daemon.vercel.wire import IsoTime, WireModel
+from daemon.vercel.wire import PLATFORM_CODE, IsoTime, WireModel
 
 DENIED = "deny"
 """What `wafAction` says of a request that the firewall turned away, which no deployment ever saw."""
-PLATFORM_CODE = "INTERNAL_"
-"""How the error codes of Vercel's own failures begin. Source: Vercel docs, "Error Codes", platform errors."""
 DURATION_MS_MAX = 3_600_000
 """Longer than any request takes."""
 

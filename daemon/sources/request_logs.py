@@ -13,12 +13,13 @@ from daemon.core.facts import ProjectId
 from daemon.core.signal import SignalReason
 from daemon.ports.errors import PortError, Unintelligible
 from daemon.ports.source import Reading, Readings, Source, Wanted
-from daemon.sources.request_log_listing import Listing, LogReader, ceil_millisecond, floor_millisecond
+from daemon.sources.request_log_listing import Listing, LogReader, ceil_millisecond
 from daemon.sources.request_log_memory import Memory, Seen
 from daemon.sources.request_log_pace import Pacer
 from daemon.sources.request_log_rows import LogRow
 from daemon.sources.request_log_samples import Found, samples_of
 from daemon.vercel.transport import VercelTransport
+from daemon.vercel.wire import floor_millisecond
 
 KIND: Final = "request_logs"
 REACH_MAX = timedelta(minutes=59)

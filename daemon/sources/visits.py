@@ -9,11 +9,12 @@ from enum import Enum, auto
 from daemon.core.facts import DeploymentId, ErrorRateSample
 from daemon.ports.errors import PortError, RateLimited, Unavailable, Unintelligible
 from daemon.sources.http import DEPLOYMENT_ID, Answer, refuse
+from daemon.vercel.wire import PLATFORM_CODE
 
 MITIGATED, ERROR_CODE = "x-vercel-mitigated", "x-vercel-error"
 """Headers of the firewall, and of the platform where it answered in the site's place."""
-PLATFORM_CODE, ABSENT_CODE = "INTERNAL_", "DEPLOYMENT_"
-"""How error codes begin: of Vercel's own failures, and where nothing serves. Source: Vercel docs, "Error Codes"."""
+ABSENT_CODE = "DEPLOYMENT_"
+"""How error codes begin where nothing serves. Source: Vercel docs, "Error Codes"."""
 
 
 class Outcome(Enum):

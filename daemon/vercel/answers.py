@@ -120,9 +120,10 @@ def read_reason(body: bytes) -> tuple[str, str]:
         envelope = envelope.get("error") or envelope.get("err") or envelope
     if not isinstance(envelope, dict):
         return "", ""
-    return _printable(envelope.get("code")), _printable(envelope.get("message"))
+    return printable(envelope.get("code")), printable(envelope.get("message"))
 
 
-def _printable(value: object) -> str:
+def printable(value: object) -> str:
+    """Return *value*, if it is a text, on one line and no longer than is fit for a log."""
     text = value if isinstance(value, str) else ""
     return "".join(c if c.isprintable() else " " for c in text[:REASON_CHARACTERS_MAX]).strip()

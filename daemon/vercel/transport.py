@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import ipaddress
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from daemon.ports.errors import OutcomeUnknown, RateLimited, Unavailable
 from daemon.vercel.allowance import read_allowance
 from daemon.vercel.answers import Answer, judge_read, judge_write, read_wait
 from daemon.vercel.budget import RateBudget
+from daemon.vercel.fields import is_loopback
 
 NO_ANSWER = 0
 """The status that `on_response` is told when no answer came."""
@@ -121,7 +121,7 @@ class VercelTransport:
             transport=transport,
             follow_redirects=False,
             # Proxies and certificates of the environment count, but not on the way to this very machine.
-            trust_env=not _is_loopback(httpx.URL(self.base_url).host),
+            trust_env=not is_loopback(httpx.URL(self.base_url).host),
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
             headers={"user-agent": "lastgood", "accept": "application/json"},
             timeout=httpx.Timeout(
@@ -337,10 +337,3 @@ def _without(answer: Answer, authorization: str) -> Answer:
 def _trouble(error: httpx.RequestError) -> str:
     """Return the kind of trouble; its text is left out, since it may quote what was sent."""
     return f"connection trouble ({type(error).__name__})"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,18 +1,13 @@
 """How Vercel's webhooks are received: a section of the configuration."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from daemon.vercel.fields import AbsolutePath
+
 _TAKEN = frozenset({"/metrics", "/healthz", "/readyz"})
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("is not an absolute path; write one that begins with /")
-    return path
 
 
 def _free(path: str) -> str:
@@ -26,7 +21,7 @@ class WebhookReceiverSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    secret_files: tuple[Annotated[Path, AfterValidator(_absolute)], ...] = Field(
+    secret_files: tuple[AbsolutePath, ...] = Field(
         default=(),
         max_length=4,
         description="Files that each hold the secret of one webhook, or the old and the new one; none: no receiver.",

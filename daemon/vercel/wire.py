@@ -28,6 +28,8 @@ MILLISECONDS_MAX = 253_402_300_799_999
 """The last millisecond of the year 9999, the last that a datetime holds."""
 
 TROUBLES_SHOWN_MAX = 3
+PLATFORM_CODE = "INTERNAL_"
+"""How the error codes of Vercel's own failures begin. Source: Vercel docs, "Error Codes"."""
 
 
 def read_milliseconds(value: object) -> datetime:
@@ -40,6 +42,12 @@ def read_milliseconds(value: object) -> datetime:
 def to_milliseconds(moment: datetime) -> int:
     """Return epoch milliseconds, fractions cut off."""
     return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def floor_millisecond(moment: datetime) -> datetime:
+    """Return *moment* in UTC without the part of a millisecond that Vercel's times cannot carry."""
+    utc = moment.astimezone(UTC)
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
 
 def read_iso(value: object) -> datetime:

@@ -14,9 +14,3 @@ def ceil_minute(moment: datetime) -> datetime:
     """Return the first beginning of a minute that is not before *moment*, in UTC."""
     floor = floor_minute(moment)
     return floor if floor == moment else floor + MINUTE
-
-
-def floor_millisecond(moment: datetime) -> datetime:
-    """Return *moment* in UTC without the part of a millisecond that Vercel's times cannot carry."""
-    utc = moment.astimezone(UTC)
-    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)

@@ -10,10 +10,8 @@ from daemon.ports.errors import Unintelligible
 from daemon.sources.observability.counts import NOBODY, Counts, Table
 from daemon.sources.observability.question import ERROR_MAX, ERROR_MIN, Asked, BucketRow, CountRow, Found, Question
 from daemon.sources.observability.rows import NO_STATUS
-from daemon.vercel.wire import to_iso
+from daemon.vercel.wire import PLATFORM_CODE, to_iso
 
-PLATFORM_CODE = "INTERNAL_"
-"""How the error codes of Vercel's own failures begin. Source: Vercel docs, "Error Codes", platform errors."""
 Group = tuple[str, str, int, str]
 
 

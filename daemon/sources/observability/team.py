@@ -14,10 +14,11 @@ from daemon.sources.observability.asking import Asker
 from daemon.sources.observability.counts import ByMinute, Table, find_contradiction, merge
 from daemon.sources.observability.ledger import Given, advance
 from daemon.sources.observability.looks import Look, Looks
-from daemon.sources.observability.minutes import MINUTE, ceil_minute, floor_millisecond, floor_minute
+from daemon.sources.observability.minutes import MINUTE, ceil_minute, floor_minute
 from daemon.sources.observability.question import Asked, Question
 from daemon.sources.observability.shards import Outcome, Shards
 from daemon.sources.observability.track import Track
+from daemon.vercel.wire import floor_millisecond
 
 KIND: Final = "observability"
 UNWANTED_KEPT = timedelta(hours=1)

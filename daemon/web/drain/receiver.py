@@ -16,11 +16,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from daemon.ports.buckets import GapReason
 from daemon.ports.drain import BatchOutcome, Recorder
+from daemon.vercel.signature import SIGNATURE_HEADER
 from daemon.web.drain.inflate import Encoding
 from daemon.web.drain.intake import Intake
 from daemon.web.drain.secrets import Secret, SignatureCheck
 
-SIGNATURE_HEADER = "x-vercel-signature"
 VERIFY_HEADER = "x-vercel-verify"
 BODY_SECONDS_MAX = 30.0
 """Real time in which a batch must have come in whole."""

@@ -12,7 +12,6 @@ from daemon.core.signal import SignalReason
 from daemon.ports.errors import RateLimited, Refused, Unavailable, Unintelligible
 from daemon.sources.http import (
     HEADERS_FILE_BYTES_MAX,
-    AbsolutePath,
     Answer,
     HeadersFile,
     HttpReader,
@@ -20,6 +19,7 @@ from daemon.sources.http import (
     check_secrecy,
     read_json,
 )
+from daemon.vercel.fields import AbsolutePath
 from tests.unit.sources.serving import text
 from tests.unit.vercel.fakes import NOW, BrokenBody, Script
 

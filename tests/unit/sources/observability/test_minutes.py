@@ -5,7 +5,8 @@ from datetime import datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.sources.observability.minutes import MINUTE, ceil_minute, floor_millisecond, floor_minute
+from daemon.sources.observability.minutes import MINUTE, ceil_minute, floor_minute
+from daemon.vercel.wire import floor_millisecond
 
 MOMENTS = st.datetimes(
     min_value=datetime(2000, 1, 1),
