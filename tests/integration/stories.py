@@ -115,7 +115,8 @@ _RECOVERED = Ending(Trigger.RECOVERED, Reason.NONE, sent=1, applied=1, productio
 _FAILED = Ending(Trigger.FAILED, Reason.JOB_FAILED, sent=1, applied=0, production="bad", pages=1)
 _STOOD_DOWN = Ending(Trigger.FOREIGN_MOVE, Reason.FOREIGN_MOVE, sent=0, applied=0, production="fix", pages=1)
 _BLIND = Ending(None, Reason.NONE, sent=0, applied=0, production="bad", pages=1)
-_HELD = Ending(Trigger.HELD_BACK, Reason.STALE_SAMPLES, sent=0, applied=0, production="bad", pages=1)
+# One page says that nobody is watching, the other what would have been done, and how to do it by hand.
+_HELD = Ending(Trigger.HELD_BACK, Reason.BLIND, sent=0, applied=0, production="bad", pages=2)
 
 _MOVED: Answers = {"applied": 1, "production": "good"}
 _REPLACED = Ending(
@@ -162,8 +163,7 @@ STORIES = (
         _STOOD_DOWN,
         (
             ({"rate_limit_per_minute": 1}, replace(_BLIND, production="fix")),
-            # Held for the age of the counts, it asks nobody.
-            ({"metrics_lag_seconds": 600.0}, replace(_STOOD_DOWN, pages=0)),
+            ({"metrics_lag_seconds": 600.0}, replace(_STOOD_DOWN, pages=_HELD.pages)),
         ),
         knobs=None,
         pairs=_SLOW_AND_STALE,
@@ -190,7 +190,10 @@ STORIES = (
         "a slow job that is never shown",
         _RECOVERED,
         # A request that left no trace for a minute is sent once more; what is there already is not moved again.
-        (({"stale_reads_seconds": 60.0}, replace(_RECOVERED, sent=2)),),
+        (
+            ({"stale_reads_seconds": 60.0}, replace(_RECOVERED, sent=2)),
+            ({"stale_reads_seconds": 5.0}, replace(_RECOVERED, sent=2)),
+        ),
         knobs=("stale_reads_seconds", "rollback_to_current"),
         pairs=({"stale_reads_seconds": 60.0, "rollback_to_current": 422},),
         hinder=both(
