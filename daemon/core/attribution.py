@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from daemon.core.detector import Finding, Verdict
-from daemon.core.facts import Activation, Deployment
+from daemon.core.facts import Activation, Deployment, DeploymentId
 from daemon.core.guardrail import Reason
+from daemon.core.policy import Policy
 from daemon.core.state import ProjectState
+from daemon.core.verdict import onset_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,21 +21,30 @@ class Attribution:
     objection: str = ""
 
 
-def attribute(state: ProjectState, finding: Finding, *, window: timedelta) -> Attribution:
+def attribute(state: ProjectState, finding: Finding, policy: Policy) -> Attribution:
     """Return who is to blame for *finding*, which breaches on the deployment that serves now.
+
+    A detector that follows production names its suspect itself.
 
     In a train of deployments the fault is followed back while the one before was in trouble as well: the suspect is
     the first of them. It is not followed past a deployment that was healthy for a while, nor past a restored one. An
-    onset before its activation, or later than *window* after it, is not its doing.
+    onset before its activation, or later than the policy's window after it, is not its doing.
     """
-    index = len(state.activations) - 1
-    while index > 0 and (earlier := _trouble_before(state, index)):
+    window = policy.attribution_window
+    index = _newest_activation(state, finding.suspect)
+    while index > 0 and finding.suspect is None and (earlier := _trouble_before(state, index, policy)):
         if earlier.verdict is not Verdict.BREACHING and _was_healthy(state, state.activations[index - 1]):
             return _doubt(state, index, finding)
         index, finding = index - 1, earlier
     activation = state.activations[index]
     reason, objection = _object(activation, finding, window=window)
     return Attribution(activation.deployment, finding, reason, objection)
+
+
+def _newest_activation(state: ProjectState, suspect: DeploymentId | None) -> int:
+    """Return the index of the newest activation of *suspect*; of what serves when it is None, or not on record."""
+    last = len(state.activations) - 1
+    return next((i for i in range(last, -1, -1) if state.activations[i].deployment.id == suspect), last)
 
 
 def _doubt(state: ProjectState, index: int, finding: Finding) -> Attribution:
@@ -43,12 +54,12 @@ def _doubt(state: ProjectState, index: int, finding: Finding) -> Attribution:
     return Attribution(suspect, finding, Reason.SUSPECT_UNCLEAR, objection)
 
 
-def _trouble_before(state: ProjectState, index: int) -> Finding | None:
+def _trouble_before(state: ProjectState, index: int, policy: Policy) -> Finding | None:
     """Return the trouble that the deployment of activation *index* took over from the one before; None: none."""
     activation = state.activations[index]
     if activation.origin.is_restoration or _has_healed(state, activation):
         return None
-    earlier = state.watch(state.activations[index - 1].deployment.id).onset
+    earlier = onset_of(state.watch(state.activations[index - 1].deployment.id), policy)
     if earlier is None or earlier.onset_at is None or activation.at is None:
         return earlier
     return earlier if earlier.onset_at < activation.at else None

@@ -1,11 +1,12 @@
 """The protocol of detectors: pure judges of error counts. Memory is opaque here and serialised by their own package."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from daemon.core.facts import ErrorRateSample
+from daemon.core.facts import Activation, DeploymentId, ErrorRateSample
 
 Memory = Any
 """What a detector remembers: an immutable value that only the detector itself looks into."""
@@ -37,7 +38,9 @@ class Finding:
     window's start without an onset); `requests` is None where the source counts errors alone. `limit` is the error
     ratio, 0..1, above which the detector calls a deployment bad; for a detector that counts errors alone it is the one
     by which recovery is judged. The onset lies in [`onset_at`, `onset_before`), one bucket wide; both are None when
-    nothing is wrong.
+    nothing is wrong. `suspect` is the deployment that the detector itself blames for the onset; None where it leaves
+    that to the core. `acts_in` is how long it would take to breach if errors went on as they are now; None when they
+    would never make it breach, or when nobody can tell.
     """
 
     detector: str
@@ -49,6 +52,8 @@ class Finding:
     onset_at: datetime | None = None
     onset_before: datetime | None = None
     gates: tuple[Gate, ...] = ()
+    suspect: DeploymentId | None = None
+    acts_in: timedelta | None = None
 
     @property
     def error_ratio(self) -> float | None:
@@ -57,7 +62,11 @@ class Finding:
 
 
 class Detector(Protocol):
-    """A rule that judges one deployment's samples, in order of time but for late ones."""
+    """A rule that judges samples in order of time, but for late ones.
+
+    One that does not follow production has a memory for each deployment and sees that deployment's samples only. One
+    that does has a single memory of the project, and sees the samples of whatever serves production.
+    """
 
     @property
     def name(self) -> str:
@@ -71,11 +80,21 @@ class Detector(Protocol):
     def needs_requests(self) -> bool:
         """Return whether it can judge nothing where a source counts errors alone."""
 
-    def begin(self) -> Memory:
-        """Return the memory of a deployment of which nothing is known."""
+    @property
+    def follows_production(self) -> bool:
+        """Return whether its memory is the project's, not one deployment's."""
 
-    def update(self, memory: Memory, sample: ErrorRateSample) -> tuple[Memory, Finding]:
-        """Return what is remembered after *sample*, and what it means.
+    @property
+    def dry_run(self) -> bool:
+        """Return whether its verdicts are recorded and counted, and never acted upon."""
+
+    def begin(self) -> Memory:
+        """Return the memory of a deployment, or a project, of which nothing is known."""
+
+    def update(
+        self, memory: Memory, sample: ErrorRateSample, activations: Sequence[Activation]
+    ) -> tuple[Memory, Finding]:
+        """Return what is remembered after *sample*, and what it means; *activations* are all on record, oldest first.
 
         Never raises. A replay changes nothing, but for a late sample: that one is always more of the same time.
         """

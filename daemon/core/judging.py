@@ -1,17 +1,19 @@
 """What the counts mean: detectors judge each deployment, and the recovery test judges the restored one."""
 
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from daemon.core.detector import Verdict
 from daemon.core.event import SamplesObserved
-from daemon.core.facts import ErrorRateSample, Sighting
+from daemon.core.facts import Activation, ErrorRateSample, Sighting
 from daemon.core.guardrail import Reason
 from daemon.core.incident import State, Trigger
 from daemon.core.production import date_by_counts
 from daemon.core.recovery import Recovery, RecoveryWatch, count_recovery
 from daemon.core.state import Watch
 from daemon.core.turn import Turn
+from daemon.core.verdict import is_healthy
 
 
 def judge_samples(turn: Turn, event: SamplesObserved) -> None:
@@ -31,21 +33,36 @@ def judge_samples(turn: Turn, event: SamplesObserved) -> None:
 
 def _detect(turn: Turn, sample: ErrorRateSample) -> None:
     watch = turn.state.watch(sample.deployment)
-    memories, findings = dict(watch.memories), dict(watch.findings)
-    for detector in turn.policy.detectors:
-        memory = memories.get(detector.name) or detector.begin()
-        memories[detector.name], findings[detector.name] = detector.update(memory, sample)
     # Detectors that the policy no longer names have no say any more.
     names = {detector.name for detector in turn.policy.detectors}
-    is_healthy = bool(names) and all(findings[name].verdict is Verdict.HEALTHY for name in names)
-    watch = replace(
-        watch,
-        counted=_newest_count(turn, watch, sample),
-        healthy_until=_later(watch.healthy_until, sample.end) if is_healthy else watch.healthy_until,
-        memories={name: memory for name, memory in memories.items() if name in names},
-        findings={name: finding for name, finding in findings.items() if name in names},
-    )
-    turn.change(watches=turn.state.with_watch(watch))
+    own, shared = (_kept(memories, names) for memories in (watch.memories, turn.state.memories))
+    findings = _kept(watch.findings, names)
+    serves = _served(turn.state.activations, sample)
+    for detector in turn.policy.detectors:
+        if detector.follows_production and not serves:
+            continue
+        memories = shared if detector.follows_production else own
+        memory = memories.get(detector.name) or detector.begin()
+        memories[detector.name], findings[detector.name] = detector.update(memory, sample, turn.state.activations)
+    watch = replace(watch, counted=_newest_count(turn, watch, sample), memories=own, findings=findings)
+    if is_healthy(watch, turn.policy):
+        watch = replace(watch, healthy_until=_later(watch.healthy_until, sample.end))
+    turn.change(watches=turn.state.with_watch(watch), memories=shared)
+
+
+def _kept(by_name: Mapping[str, Any], names: Set[str]) -> dict[str, Any]:
+    return {name: value for name, value in by_name.items() if name in names}
+
+
+def _served(activations: Sequence[Activation], sample: ErrorRateSample) -> bool:
+    """Return whether the deployment of *sample* served production in any part of its time, as far as is on record."""
+    for index, activation in enumerate(activations):
+        if activation.deployment.id != sample.deployment or (activation.at and sample.end <= activation.at):
+            continue
+        ended = activations[index + 1].at if index + 1 < len(activations) else None
+        if ended is None or sample.start < ended:
+            return True
+    return False
 
 
 def _newest_count(turn: Turn, watch: Watch, sample: ErrorRateSample) -> Sighting | None:

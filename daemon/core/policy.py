@@ -2,9 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 from daemon.core.detector import Detector
 from daemon.core.guardrail import Guardrail, Posture
+
+
+class Combination(StrEnum):
+    """When the detectors of a policy breach together; those on dry run have no say."""
+
+    ANY = "any"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,7 @@ class Policy:
     posture: Posture
     detectors: tuple[Detector, ...]
     guardrails: tuple[Guardrail, ...]
+    combine: Combination = Combination.ANY
     attribution_window: timedelta = timedelta(minutes=15)
     decision_ttl: timedelta = timedelta(minutes=3)
     action_deadline: timedelta = timedelta(seconds=60)

@@ -22,6 +22,7 @@ from daemon.core.guardrail import Reason
 from daemon.core.incident import Incident, State, Trigger
 from daemon.core.state import ACTIVATIONS_MAX, KNOWN_BAD_MAX, KnownBad, ProjectState
 from daemon.core.turn import Turn
+from daemon.core.verdict import breach_of
 
 _CLOCK_SLACK = timedelta(seconds=60)
 """Our clock and Vercel's may differ by this much before a timestamp is called implausible."""
@@ -223,10 +224,10 @@ def _remember_foreign_rollback(turn: Turn, before: ProjectState, production: Pro
 def _remember_replaced(turn: Turn, before: ProjectState) -> None:
     """What was replaced while it breached by its own fault is no way back, though nobody rolled back from it."""
     left = before.activations[-1].deployment if before.activations else None
-    breach = before.watch(left.id).breach if left else None
+    breach = breach_of(before.watch(left.id), turn.policy) if left else None
     if left is None or breach is None:
         return
-    attribution = attribute(before, breach, window=turn.policy.attribution_window)
+    attribution = attribute(before, breach, turn.policy)
     if not attribution.objection:
         _add_known_bad(turn, *_train(before, attribution.suspect, last=left.id), by="replaced while it breached")
 

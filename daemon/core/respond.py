@@ -15,6 +15,7 @@ from daemon.core.judging import conclude
 from daemon.core.recovery import Recovery
 from daemon.core.target import NoTarget, choose_rollback_target, served_before
 from daemon.core.turn import Turn
+from daemon.core.verdict import breach_of, onset_of
 
 DECISIONS_MAX = 5
 """An incident that was decided so often and never carried out is a person's business."""
@@ -51,12 +52,13 @@ def _open_when_breaching(turn: Turn) -> None:
     watch, served_since = state.watch(serving.id), state.activations[-1].at
     if watch.counted_until is None or (served_since and watch.counted_until <= served_since):
         return turn.say(Reason.NONE, f"watching: {state.trouble or f'no counts of {serving.id} since it went live'}")
-    if watch.breach is None:
+    breach = breach_of(watch, turn.policy)
+    if breach is None:
         if watch.healthy_until == watch.counted_until:
             turn.change(acknowledged=())
         sentence = next((one.sentence for one in watch.findings.values()), "no detector judges")
         return turn.say(Reason.NONE, f"watching: {state.trouble or sentence}")
-    attribution = attribute(state, watch.breach, window=turn.policy.attribution_window)
+    attribution = attribute(state, breach, turn.policy)
     if attribution.suspect.id in state.acknowledged:
         if serving.id in state.acknowledged:
             return turn.say(Reason.ACKNOWLEDGED, f"breach of {attribution.suspect.id} is in a person's hands")
@@ -304,6 +306,6 @@ def expire_pause(turn: Turn) -> None:
 def refine_suspect_counts(turn: Turn) -> None:
     """Take the suspect's newest counts into the incident, whose limit stays frozen."""
     incident = turn.incident
-    newest = turn.state.watch(incident.suspect.id).onset
+    newest = onset_of(turn.state.watch(incident.suspect.id), turn.policy)
     if newest and newest.limit == incident.finding.limit:
         turn.change_incident(finding=replace(incident.finding, requests=newest.requests, errors=newest.errors))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from daemon.core.detector import Finding, Memory, Verdict
+from daemon.core.detector import Finding, Memory
 from daemon.core.event import ReadTarget
 from daemon.core.facts import Activation, Deployment, DeploymentId, IncidentId, Instant, Production, ProjectId, Sighting
 from daemon.core.guardrail import Reason
@@ -46,16 +46,6 @@ class Watch:
     def counted_until(self) -> datetime | None:
         """The end of the newest sample with traffic; None before the first."""
         return self.counted.told if self.counted else None
-
-    @property
-    def breach(self) -> Finding | None:
-        """The first finding that is BREACHING; None when there is none."""
-        return next((one for one in self.findings.values() if one.verdict is Verdict.BREACHING), None)
-
-    @property
-    def onset(self) -> Finding | None:
-        """The first finding with an onset, breaching already or not; None when no detector sees trouble."""
-        return next((one for one in self.findings.values() if one.onset_at is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +95,14 @@ class Decision:
 class ProjectState:
     """The state of one project. At most one live incident; escalated ones wait in `unacknowledged`.
 
-    `alias_job` is when the newest alias job was asked for. `samples_until` is the watermark of the newest reading (None
-    before the first), `counted` when visitors were last counted, `cycle_ended` when a poll was last told to its end.
-    `troubles` are those of sources beside the one that counted. `signal` is how well all this lets us see, as ruled at
-    the last poll's end. `witnessed` is when a mere witness was judged last. `told_promotions` holds when webhooks said
-    that a deployment was promoted. `acknowledged` holds the deployments of breaches that a person has taken, until they
-    are over. `sends` counts rollback requests by suspect and `rolled_back` holds the suspects whose rollback was
-    observed: these two grow by one an incident and are kept for ever.
+    `alias_job` is when the newest alias job was asked for. `memories` are those of detectors that follow
+    production. `samples_until` is the watermark of the newest reading (None before the first), `counted` when
+    visitors were last counted, `cycle_ended` when a poll was last told to its end. `troubles` are those of sources
+    beside the one that counted. `signal` is how well all this lets us see, as ruled at the last poll's end.
+    `witnessed` is when a mere witness was judged last. `told_promotions` holds when webhooks said that a deployment
+    was promoted. `acknowledged` holds the deployments of breaches that a person has taken, until they are over.
+    `sends` counts rollback requests by suspect and `rolled_back` holds the suspects whose rollback was observed:
+    these two grow by one an incident and are kept for ever.
     """
 
     project: ProjectId
@@ -121,6 +112,7 @@ class ProjectState:
     activations: tuple[Activation, ...] = ()
     known_bad: tuple[KnownBad, ...] = ()
     watches: tuple[Watch, ...] = ()
+    memories: Mapping[str, Memory] = field(default_factory=dict)
     samples_until: datetime | None = None
     source: str = ""
     unread: Mapping[ReadTarget, Unread] = field(default_factory=dict)

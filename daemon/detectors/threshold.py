@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from daemon.core.detector import Finding, Gate, Verdict
-from daemon.core.facts import ErrorRateSample
+from daemon.core.facts import Activation, ErrorRateSample
+from daemon.detectors.rule import Rule
 
 MINUTE = timedelta(minutes=1)
 
@@ -73,14 +74,12 @@ class ThresholdMemory:
     finding: Finding | None = None
 
 
-class Threshold(BaseModel):
+class Threshold(Rule):
     """Breaches when at least `breaches_min` of the last `windows` windows are bad.
 
     Bad is an error ratio from `max_error_rate` on or, where `errors_per_minute_max` is given instead, so many errors
     a minute, however many requests there were.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     memory_type: ClassVar[type[ThresholdMemory]] = ThresholdMemory
 
@@ -134,6 +133,11 @@ class Threshold(BaseModel):
         return self.kind
 
     @property
+    def follows_production(self) -> bool:
+        """False: each deployment is judged by its own windows."""
+        return False
+
+    @property
     def needs_requests(self) -> bool:
         """Whether the rule is about a ratio, which errors alone do not have."""
         return self.errors_per_minute_max is None
@@ -153,7 +157,9 @@ class Threshold(BaseModel):
         """Return an empty memory."""
         return ThresholdMemory()
 
-    def update(self, memory: ThresholdMemory, sample: ErrorRateSample) -> tuple[ThresholdMemory, Finding]:
+    def update(
+        self, memory: ThresholdMemory, sample: ErrorRateSample, _activations: Sequence[Activation] = ()
+    ) -> tuple[ThresholdMemory, Finding]:
         """Return memory and finding after *sample*.
 
         What overlaps the counted past is counted once: ignored. What is late is added to the window in which it lies,

@@ -15,6 +15,7 @@ from daemon.core.guardrail import Reason
 from daemon.core.seeing import wants_close_up
 from daemon.core.signal import SignalReason, SignalState, SourceTrouble
 from daemon.core.state import ProjectState
+from daemon.core.verdict import onset_of
 from daemon.engine.crosscheck import CHECK_EVERY_SECONDS, CrossCheck
 from daemon.engine.housekeeping import Housekeeping
 from daemon.engine.leadership import Leadership
@@ -315,7 +316,9 @@ class Poller:
             return False
         known = {one.deployment.id for one in state.activations}
         samples = counted.reading.samples if isinstance(counted, Counted) else ()
-        is_uneasy = state.serving is not None and state.watch(state.serving.id).onset is not None
+        is_uneasy = state.serving is not None and (
+            onset_of(state.watch(state.serving.id), project.policy()) is not None
+        )
         return is_uneasy or any(one.deployment not in known for one in samples)
 
     def _may_hide_a_move(self, project: Project, production: Production) -> bool:

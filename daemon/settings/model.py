@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, St
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from daemon.core.guardrail import Posture
-from daemon.core.policy import Policy
+from daemon.core.policy import Combination, Policy
 from daemon.detectors import DetectorSettings
 from daemon.detectors.threshold import Threshold
 from daemon.guardrails import GuardrailSettings, complete
@@ -201,6 +201,10 @@ class PolicySettings(Section):
         max_length=8,
         description="The judges of error rates, at most one of each kind.",
     )
+    combine: Combination = Field(
+        default=Combination.ANY,
+        description="any acts when one detector finds a breach, all only when every one does; dry runs have no say.",
+    )
     guardrails: tuple[GuardrailSettings, ...] = Field(
         default=(),
         max_length=16,
@@ -275,7 +279,7 @@ class PolicySettings(Section):
         said["guardrails"] = [one.model_dump(mode="json") for one in guardrails if isinstance(one, BaseModel)]
         text = json.dumps(said, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARACTERS]
-        return Policy(self.posture, self.detectors, guardrails, **timings, digest=digest)
+        return Policy(self.posture, self.detectors, guardrails, combine=self.combine, **timings, digest=digest)
 
 
 _TIMINGS = tuple(name for name, field in PolicySettings.model_fields.items() if field.annotation is timedelta)

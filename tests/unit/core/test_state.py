@@ -17,7 +17,6 @@ def test_before_the_first_look_nothing_serves() -> None:
 def test_a_deployment_without_a_watch_gets_a_fresh_one() -> None:
     watch = ProjectState(PROJECT).watch(GOOD.id)
     assert watch == Watch(GOOD.id)
-    assert watch.breach is watch.onset is None
 
 
 def test_the_newest_watch_replaces_the_one_before() -> None:
@@ -32,14 +31,6 @@ def test_what_never_served_gives_way_to_what_serves_or_is_a_suspect() -> None:
         state = replace(state, watches=state.with_watch(Watch(DeploymentId(f"dpl_{number}"))))
     kept = [watch.deployment for watch in state.watches]
     assert kept == [GOOD.id, BAD.id, *(f"dpl_{number}" for number in range(44, 50))]
-
-
-def test_breach_and_onset_are_the_first_detectors_that_say_so() -> None:
-    calm = Finding("calm", Verdict.HEALTHY, "", 9, 0, 0.1)
-    uneasy = Finding("uneasy", Verdict.INCONCLUSIVE, "", 9, 1, 0.1, onset_at=START, onset_before=START)
-    sure = replace(uneasy, detector="sure", verdict=Verdict.BREACHING)
-    watch = Watch(GOOD.id, findings={"calm": calm, "uneasy": uneasy, "sure": sure})
-    assert (watch.breach, watch.onset) == (sure, uneasy)
 
 
 def test_a_ratio_without_requests_is_unknown_and_not_zero() -> None:

@@ -1,0 +1,13 @@
+"""What all detectors' settings share."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Rule(BaseModel):
+    """A detector as the configuration writes it: frozen, with no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dry_run: bool = Field(
+        default=False, description="Record and count this detector's verdicts, and never act upon them."
+    )
