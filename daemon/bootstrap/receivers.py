@@ -89,7 +89,7 @@ def build_receivers(settings: Settings, buckets: Buckets, clock: Clock, metrics:
             SecretFiles(settings.drain.secret_files),
             buckets,
             clock=clock,
-            recorder=DrainRecorder(metrics),
+            recorder=DrainRecorder(metrics.registry),
             name=RandomIds().fresh("receiver"),
         )
     if settings.webhooks.secret_files:

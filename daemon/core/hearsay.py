@@ -14,6 +14,8 @@ def note_told_move(turn: Turn, event: MoveTold) -> None:
             told = {**turn.state.told_promotions, event.to_deployment: event.at}
             turn.change(told_promotions=dict(list(told.items())[-TOLD_PROMOTIONS_MAX:]))
         case AliasJobType.ROLLBACK:
-            # A rollback is told when it is accepted, ours included, often before our own request has its answer.
-            if not may_have_asked(turn.state, event.to_deployment, turn.moment):
+            # A rollback is told when it is accepted, ours included, often before our own request has its answer. One
+            # that was told so late that its hold would be over by now was delivered again and again until it arrived.
+            is_over = turn.moment.at - event.at >= turn.policy.stand_down_hold
+            if not is_over and not may_have_asked(turn.state, event.to_deployment, turn.moment):
                 turn.hold_off(f"somebody else asked for a rollback to {event.to_deployment}")

@@ -30,8 +30,10 @@ class WebServer(uvicorn.Server):
         yield
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, key: str = "web.port") -> socket.socket:
     """Return a listening socket; *port* 0 takes a free one. Raises Misconfigured when the address cannot be had.
+
+    *key* is the setting that the port comes from.
 
     Left to uvicorn, a port that is taken would end the process in the middle of a poll and with the lease held.
     """
@@ -40,12 +42,12 @@ def listen(host: str, port: int) -> socket.socket:
         plain = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        message = f"cannot listen on {host}:{port} ({reason}); end what listens there, or write another web.port"
+        message = f"cannot listen on {host}:{port} ({reason}); end what listens there, or write another {key}"
         raise Misconfigured(message) from error
     # asyncio switches Nagle's algorithm off only where the socket says that its protocol is TCP, which `create_server`
     # leaves open; else an answer in two pieces waits 40 ms for a client that delays its acknowledgement.
     listener = socket.socket(plain.family, plain.type, socket.IPPROTO_TCP, fileno=plain.detach())
-    log.info("web.listening", host=host, port=listener.getsockname()[1])
+    log.info("web.listening", host=host, port=listener.getsockname()[1], setting=key)
     return listener
 
 

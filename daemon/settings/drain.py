@@ -37,6 +37,16 @@ class DrainReceiverSettings(BaseModel):
         default="127.0.0.1", description="Address that `lastgood drain` listens on; 0.0.0.0 for all."
     )
     port: int = Field(default=9465, ge=0, le=65535, description="Port of `lastgood drain`; 0 takes any free one.")
+    metrics_host: ListeningHost = Field(
+        default="127.0.0.1",
+        description="Address of the metrics and health of `lastgood drain`; 0.0.0.0 for all.",
+    )
+    metrics_port: int = Field(
+        default=9466,
+        ge=0,
+        le=65535,
+        description="Port of those: never the one that the drain itself comes in by. 0 takes any free one.",
+    )
     body_bytes_max: int = Field(
         default=8 * MIB, ge=64 * KIB, le=64 * MIB, description="Largest batch that is read, in bytes as sent."
     )
@@ -81,6 +91,8 @@ class DrainReceiverSettings(BaseModel):
             if getattr(self, name) < self.body_bytes_max:
                 message = f"{name} {getattr(self, name)} is less than body_bytes_max {self.body_bytes_max}; write more"
                 raise ValueError(message)
+        if self.metrics_port == self.port != 0:
+            raise ValueError(f"metrics_port and port are both {self.port}; metrics are not for whoever sends the drain")
         names = [path.name for path in self.secret_files]
         if len(set(names)) < len(names):
             raise ValueError(f"two secret_files have the same name ({', '.join(names)}); name each for its drain")

@@ -23,8 +23,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
         self.registry = registry
-        self.build = Info("lastgood_build", "Version of the running daemon.", registry=registry)
-        self.build.info({"version": version})
+        show_build(registry, version=version)
         self.leader = Gauge("lastgood_leader", "1 while this process holds the lease and may act.", registry=registry)
         self.cycles = Counter(
             "lastgood_cycles", "Polls of one project that ended.", ["project", "outcome"], registry=registry
@@ -183,32 +182,6 @@ class Metrics:
         self.webhooks = Counter(
             "lastgood_webhooks", "Webhooks that came, by what became of them.", ["outcome"], registry=registry
         )
-        self.drain_batches = Counter(
-            "lastgood_drain_batches",
-            "Batches that a log drain sent, by what became of them.",
-            ["outcome"],
-            registry=registry,
-        )
-        self.drain_bytes = Counter(
-            "lastgood_drain_bytes", "Bytes of those batches, as they were sent.", registry=registry
-        )
-        self.drain_entries = Counter(
-            "lastgood_drain_entries",
-            "Entries in batches that were taken, by what became of them.",
-            ["outcome"],
-            registry=registry,
-        )
-        self.drain_delay = Gauge(
-            "lastgood_drain_delay_seconds",
-            "How far the newest entry of the last batch lay behind the clock; negative when it was ahead.",
-            registry=registry,
-        )
-        self.drain_handovers = Counter(
-            "lastgood_drain_handovers", "Counts handed over to the store.", ["outcome"], registry=registry
-        )
-        self.drain_waiting = Gauge(
-            "lastgood_drain_waiting_requests", "Requests counted and not handed over yet.", registry=registry
-        )
         self.webhooks_waiting = Gauge(
             "lastgood_webhooks_waiting", "Webhooks that were taken and not told to the engine yet.", registry=registry
         )
@@ -248,6 +221,41 @@ class Metrics:
                 self.incidents.labels(project=project, outcome=trigger)
             for action_outcome in _ACTION_OUTCOMES:
                 self.actions.labels(project=project, action="rollback", outcome=action_outcome, reason=Reason.NONE)
+
+
+def show_build(registry: CollectorRegistry, *, version: str) -> None:
+    """Show which version runs."""
+    Info("lastgood_build", "Version of the running daemon.", registry=registry).info({"version": version})
+
+
+class DrainMetrics:
+    """What the receiver of log drains counts, inside the daemon or as a process of its own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.batches = Counter(
+            "lastgood_drain_batches",
+            "Batches that a log drain sent, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.bytes = Counter("lastgood_drain_bytes", "Bytes of those batches, as they were sent.", registry=registry)
+        self.entries = Counter(
+            "lastgood_drain_entries",
+            "Entries in batches that were taken, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.delay = Gauge(
+            "lastgood_drain_delay_seconds",
+            "How far the newest entry of the last batch lay behind the clock; negative when it was ahead.",
+            registry=registry,
+        )
+        self.handovers = Counter(
+            "lastgood_drain_handovers", "Counts handed over to the store.", ["outcome"], registry=registry
+        )
+        self.waiting = Gauge(
+            "lastgood_drain_waiting_requests", "Requests counted and not handed over yet.", registry=registry
+        )
 
 
 def _labels(labels: Mapping[str, str]) -> str:

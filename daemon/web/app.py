@@ -47,10 +47,6 @@ def build_app(
     `/healthz` answers whether to restart the process, `/readyz` whether it watches and may act.
     """
 
-    async def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), media_type=content_type)
-
     async def healthz(_request: Request) -> Response:
         now = health()
         return _answer(now, is_good=now.is_alive)
@@ -60,8 +56,18 @@ def build_app(
         return _answer(now, is_good=now.is_ready)
 
     return Starlette(
-        routes=[Route("/metrics", metrics), Route("/healthz", healthz), Route("/readyz", readyz), *receivers],
+        routes=[metrics_route(registry), Route("/healthz", healthz), Route("/readyz", readyz), *receivers],
     )
+
+
+def metrics_route(registry: CollectorRegistry) -> Route:
+    """Return the route that Prometheus scrapes, in whichever form it asks for."""
+
+    async def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), media_type=content_type)
+
+    return Route("/metrics", metrics)
 
 
 def _answer(health: Health, *, is_good: bool) -> Response:

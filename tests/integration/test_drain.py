@@ -5,7 +5,7 @@ import gzip
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 30.0
 CONFIG = """\
 vercel: {{read_token_file: {folder}/token}}
 store: {{path: {folder}/lastgood.db}}
-drain: {{runs_inside: false, port: 0, verify_code: code-7, secret_files: [{folder}/team.secret]}}
+drain: {{runs_inside: false, port: 0, metrics_port: 0, verify_code: code-7, secret_files: [{folder}/team.secret]}}
 projects: [{{id: prj_shop}}]
 """
 
@@ -39,9 +39,10 @@ projects: [{{id: prj_shop}}]
 class Receiving:
     """The process, and a client for it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, ports: Mapping[str, int]) -> None:
         self.process = process
-        self.client = httpx.AsyncClient(base_url=url, trust_env=False)
+        self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports['drain.port']}", trust_env=False)
+        self.shown_at = f"http://127.0.0.1:{ports['drain.metrics_port']}"
 
     async def post(self, entries: list[dict[str, Any]], secret: bytes = SECRET) -> httpx.Response:
         body = gzip.compress(lines(entries))
@@ -78,8 +79,8 @@ async def receiving(folder: Path) -> AsyncIterator[Receiving]:
     process = await asyncio.create_subprocess_exec(*command, cwd=TREE, stderr=asyncio.subprocess.PIPE)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            port = await _port(process)
-        running = Receiving(process, f"http://127.0.0.1:{port}")
+            ports = await _ports(process)
+        running = Receiving(process, ports)
         async with running.client:
             yield running
     finally:
@@ -89,13 +90,16 @@ async def receiving(folder: Path) -> AsyncIterator[Receiving]:
         process._transport.close()  # type: ignore[attr-defined]
 
 
-async def _port(process: asyncio.subprocess.Process) -> int:
+async def _ports(process: asyncio.subprocess.Process) -> dict[str, int]:
+    """Return what it listens on, by the setting."""
     assert process.stderr is not None
+    ports: dict[str, int] = {}
     async for line in process.stderr:
         told = json.loads(line) if line.startswith(b"{") else {}
         if told.get("event") == "web.listening":
-            port: int = told["port"]
-            return port
+            ports[told["setting"]] = told["port"]
+        if len(ports) == 2:
+            return ports
     raise AssertionError("it ended before it listened")
 
 
@@ -168,3 +172,17 @@ async def test_a_daemons_source_reads_what_another_process_counted(folder: Path,
         found = (await source.collect([Wanted(ProjectId(SHOP), began)], now=later))[SHOP]
     assert isinstance(found, Reading), found
     assert [one.requests for one in found.samples] == [30, 30, 30]
+
+
+async def test_its_metrics_and_health_are_not_where_the_drain_comes_in(folder: Path) -> None:
+    async with receiving(folder) as running:
+        assert (await running.post(requests(3))).status_code == 200
+        metrics = (await running.client.get(f"{running.shown_at}/metrics")).text
+        assert 'lastgood_drain_batches_total{outcome="taken"} 1.0' in metrics
+        assert "lastgood_build_info" in metrics
+        assert "lastgood_leader" not in metrics
+        for path in ("/healthz", "/readyz"):
+            assert (await running.client.get(f"{running.shown_at}{path}")).status_code == 200
+        for path in ("/metrics", "/healthz", "/readyz"):
+            assert (await running.client.get(path)).status_code == 404
+        assert await running.end(signal.SIGTERM) == 0

@@ -59,6 +59,13 @@ def test_a_rollback_to_our_target_long_after_our_request_is_somebody_elses() -> 
     assert play.state.hold is not None
 
 
+@pytest.mark.parametrize(("seconds_late", "is_held"), [(0, True), (1799, True), (1800, False), (86_400, False)])
+def test_a_rollback_that_is_told_when_its_hold_would_be_over_holds_nothing(seconds_late: int, is_held: bool) -> None:
+    play = a_breached_playbook()
+    told(play, AliasJobType.ROLLBACK, OLD, at=play.moment.at - timedelta(seconds=seconds_late))
+    assert (play.state.hold is not None) is is_held
+
+
 @pytest.mark.parametrize(("seconds_ago", "is_believed"), [(50, True), (7200, False)])
 def test_a_promotion_that_was_told_dates_the_activation_where_that_is_plausible(
     seconds_ago: int, is_believed: bool

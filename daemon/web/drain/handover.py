@@ -43,6 +43,17 @@ class Handover:
         self._unsaved: tuple[Delivery, int] | None = None
         self._is_failing = False
         self._pruned_at = clock.monotonic()
+        self._ended_at = clock.monotonic()
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago the last attempt to hand over ended, well or not; it grows while the store hangs."""
+        return self._clock.monotonic() - self._ended_at
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the store could not take what was handed over last."""
+        return self._is_failing
 
     async def begin(self) -> None:
         """Give the first sign of life; whatever was sent since the last receiver's was not heard by anybody.
@@ -69,6 +80,11 @@ class Handover:
 
     async def hand_over(self) -> bool:
         """Write what was counted since the last time; False where the store could not take it."""
+        is_saved = await self._hand_over()
+        self._ended_at = self._clock.monotonic()
+        return is_saved
+
+    async def _hand_over(self) -> bool:
         if self._unsaved is None:
             self._unsaved = self._next()
         delivery, requests = self._unsaved

@@ -4,12 +4,11 @@ from prometheus_client import CollectorRegistry
 
 from daemon.ports.drain import BatchOutcome, EntryOutcome
 from daemon.telemetry.drain import DrainRecorder
-from daemon.telemetry.metrics import Metrics
 
 
 def test_every_outcome_is_a_series_at_nought_before_anything_came() -> None:
     registry = CollectorRegistry()
-    DrainRecorder(Metrics(registry, version="0"))
+    DrainRecorder(registry)
     for outcome in BatchOutcome:
         assert registry.get_sample_value("lastgood_drain_batches_total", {"outcome": outcome}) == 0
     for entry in EntryOutcome:
@@ -20,7 +19,7 @@ def test_every_outcome_is_a_series_at_nought_before_anything_came() -> None:
 
 def test_what_is_told_is_counted_or_shown() -> None:
     registry = CollectorRegistry()
-    recorder = DrainRecorder(Metrics(registry, version="0"))
+    recorder = DrainRecorder(registry)
     recorder.note_batch(BatchOutcome.TORN, body_bytes=70)
     recorder.note_batch(BatchOutcome.TORN, body_bytes=30)
     recorder.note_entries(EntryOutcome.COUNTED, 5)
