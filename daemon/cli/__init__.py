@@ -3,7 +3,7 @@
 import typer
 
 from daemon import __version__
-from daemon.cli import check_config, demo, doctor, drain, emulator, operate, run, status
+from daemon.cli import check_config, demo, doctor, drain, emulator, explain, operate, run, status
 
 app = typer.Typer(
     name="lastgood",
@@ -37,6 +37,7 @@ app.command("run")(run.run)
 app.command("check-config")(check_config.check_config)
 app.command("doctor")(doctor.doctor)
 app.command("status")(status.status)
+app.command("explain")(explain.explain)
 app.command("demo")(demo.demo)
 app.command("emulator")(emulator.emulator)
 app.command("drain")(drain.drain)

@@ -29,7 +29,7 @@ def status(
     """Show each project: what serves production, what the daemon last decided and why, and open incidents."""
     settings = load_or_exit(config)
     try:
-        projects = asyncio.run(_load(settings.store.path))
+        projects = asyncio.run(load_projects(settings.store.path))
     except StoreUnavailable as error:
         typer.echo(f"lastgood: {error}", err=True)
         raise typer.Exit(1) from error
@@ -40,7 +40,8 @@ def status(
     _print_table(projects, now)
 
 
-async def _load(path: Path) -> Sequence[StoredProject]:
+async def load_projects(path: Path) -> Sequence[StoredProject]:
+    """Return what the daemon that writes the store at *path* knows. Raises StoreUnavailable."""
     store = await open_sqlite(path, read_only=True)
     try:
         return await store.load_all()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from daemon.core.detector import Detector, Verdict
 from daemon.core.event import (
     Event,
     OperatorRequested,
@@ -17,8 +18,10 @@ from daemon.core.event import (
     RollbackUnsent,
     SamplesObserved,
 )
+from daemon.core.explain import leading, margin
 from daemon.core.guardrail import Reason
 from daemon.core.incident import Incident, State, Transition, Trigger
+from daemon.core.policy import Policy
 from daemon.core.signal import SignalState
 from daemon.core.state import ProjectState
 from daemon.telemetry.metrics import ENDING_TRIGGERS, Metrics
@@ -35,8 +38,10 @@ _ROLLBACK_OUTCOMES: dict[type, str] = {
 _ENDED_OUTCOMES: dict[Trigger, str] = {Trigger.OBSERVED_ON_TARGET: "confirmed", Trigger.FAILED: "failed"}
 
 
-def account(metrics: Metrics, before: ProjectState, after: ProjectState, events: Sequence[Event]) -> None:
-    """Count what *events* brought about between the two states."""
+def account(
+    metrics: Metrics, before: ProjectState, after: ProjectState, events: Sequence[Event], policy: Policy
+) -> None:
+    """Count what *events* brought about between the two states, under *policy*."""
     project = after.project
     for event in events:
         _count_event(metrics, before, event)
@@ -46,6 +51,10 @@ def account(metrics: Metrics, before: ProjectState, after: ProjectState, events:
         _count_transition(metrics, project, incident, transition)
     # A gauge costs more than all the rest of a quiet poll: it is set when it may have changed, and after a start.
     is_anew = any(isinstance(event, Resumed) for event in events)
+    if is_anew:
+        for detector in policy.detectors:
+            label = _dry_run_label(detector)
+            metrics.breaches.labels(project=project, detector=detector.name, dry_run=label)
     if is_anew or after.incident is not before.incident or after.unacknowledged is not before.unacknowledged:
         live = after.incident
         for state in State:
@@ -57,18 +66,49 @@ def account(metrics: Metrics, before: ProjectState, after: ProjectState, events:
         metrics.samples_until.labels(project=project).set(after.samples_until.timestamp())
     _note_signal(metrics, before, after, is_anew=is_anew)
     if is_anew or after.watches is not before.watches or after.production is not before.production:
-        _note_counts(metrics, after)
+        _note_counts(metrics, after, policy)
+    if after.watches is not before.watches:
+        _count_breaches(metrics, before, after, policy)
 
 
-def _note_counts(metrics: Metrics, after: ProjectState) -> None:
+def _note_counts(metrics: Metrics, after: ProjectState, policy: Policy) -> None:
     project = after.project
-    serving = after.serving
-    finding = next(iter(after.watch(serving.id).findings.values()), None) if serving else None
+    judgement = leading(after, policy)
+    finding = judgement.finding if judgement else None
     # No data is not zero errors, nor what the deployment before it had.
     ratio = finding.error_ratio if finding else None
     metrics.error_ratio.labels(project=project).set(math.nan if ratio is None else ratio)
+    failed = judgement.first_failed if judgement else None
+    distance = margin(failed) if failed else None
+    metrics.gate_margin.labels(project=project).set(math.nan if distance is None else distance)
     if finding:
         metrics.error_ratio_limit.labels(project=project).set(finding.limit)
+
+
+def _count_breaches(metrics: Metrics, before: ProjectState, after: ProjectState, policy: Policy) -> None:
+    """Count and log every detector that begins to call a deployment bad, those on dry run too."""
+    for watch in after.watches:
+        known = before.watch(watch.deployment).findings
+        for detector in policy.detectors:
+            finding, earlier = watch.findings.get(detector.name), known.get(detector.name)
+            if finding is earlier or finding is None or finding.verdict is not Verdict.BREACHING:
+                continue
+            if earlier and earlier.verdict is Verdict.BREACHING:
+                continue
+            label = _dry_run_label(detector)
+            metrics.breaches.labels(project=after.project, detector=detector.name, dry_run=label).inc()
+            log.info(
+                "breach.found",
+                project=after.project,
+                deployment=watch.deployment,
+                detector=detector.name,
+                dry_run=detector.dry_run,
+                summary=finding.sentence,
+            )
+
+
+def _dry_run_label(detector: Detector) -> str:
+    return "true" if detector.dry_run else "false"
 
 
 def new_transitions(before: ProjectState, after: ProjectState) -> list[tuple[Incident, Transition]]:

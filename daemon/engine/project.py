@@ -176,8 +176,9 @@ class Project:
 
     def _take_in(self, steps: Sequence[_Step]) -> None:
         self.state = steps[-1].after
+        policy = self.policy()
         for one in steps:
-            account(self.metrics, one.before, one.after, [one.event])
+            account(self.metrics, one.before, one.after, [one.event], policy)
 
     def _is_routine(self, steps: Sequence[_Step]) -> bool:
         """Return whether nothing happened that a restart would have to know: then a commit can wait a little."""

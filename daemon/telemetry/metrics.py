@@ -58,6 +58,18 @@ class Metrics:
             ["project"],
             registry=registry,
         )
+        self.gate_margin = Gauge(
+            "lastgood_gate_margin_ratio",
+            "How far the first gate that fails is from passing, as a share of its threshold: -0.25 is a quarter short.",
+            ["project"],
+            registry=registry,
+        )
+        self.breaches = Counter(
+            "lastgood_breaches",
+            "Deployments that a detector began to call bad, those on dry run told apart.",
+            ["project", "detector", "dry_run"],
+            registry=registry,
+        )
         self._declare_counts(registry)
         self._declare_incidents(registry)
         self._declare_receivers(registry)

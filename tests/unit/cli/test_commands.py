@@ -19,6 +19,7 @@ COMMANDS = (
     "check-config",
     "doctor",
     "status",
+    "explain",
     "demo",
     "emulator",
     "drain",

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
@@ -15,6 +16,7 @@ from daemon.core.event import (
     SamplesObserved,
 )
 from daemon.core.incident import State
+from daemon.detectors.threshold import Threshold
 from daemon.engine.accounting import account, new_transitions
 from daemon.engine.intake import Ask
 from daemon.ports.source import Reading, Wanted
@@ -27,6 +29,7 @@ from tests.builders import (
     Playbook,
     a_breached_playbook,
     a_deciding_playbook,
+    a_policy,
     an_alias_job,
 )
 from tests.fakes.daemon import FakeDaemon, World, a_daemon
@@ -169,7 +172,7 @@ def test_each_answer_counts_as_what_it_is() -> None:
         RollbackUnsent(play.moment, "no route"),
         RollbackUnsent(play.moment, "no route"),
     ):
-        account(metrics, play.state, play.state, [event])
+        account(metrics, play.state, play.state, [event], play.policy)
     outcomes = ("accepted", "refused", "unsent", "rate_limited", "unknown")
     assert [actions(metrics, one) for one in outcomes] == [1, 1, 2, 0, 0]
 
@@ -178,7 +181,7 @@ def test_an_event_that_changes_nothing_counts_no_transition() -> None:
     metrics, play = some_metrics(), a_deciding_playbook()
     assert new_transitions(play.state, play.state) == []
     with capture_logs() as lines:
-        account(metrics, play.state, play.state, [CycleEnded(play.moment)])
+        account(metrics, play.state, play.state, [CycleEnded(play.moment)], play.policy)
     assert lines == []
 
 
@@ -189,3 +192,30 @@ def test_new_transitions_are_those_since_in_order() -> None:
     assert [(one.source, one.target) for _, one in moved] == [(State.DETECTED, State.MITIGATING)]
     assert moved[0][0].suspect == BAD
     assert new_transitions(a_breached_playbook().state, before) == []
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_a_breach_is_counted_when_it_begins_and_one_of_a_dry_run_opens_no_incident(*, dry_run: bool) -> None:
+    world, label = World(), "true" if dry_run else "false"
+    detector = Threshold(dry_run=dry_run, breaches_min=2, windows=3)
+    async with a_daemon(world, a_policy(detectors=(detector,))) as daemon:
+        await daemon.poll()
+        counted = {"detector": "threshold", "dry_run": label}
+        assert value(daemon.metrics, "lastgood_breaches_total", **counted) == 0
+        with capture_logs() as lines:
+            await daemon.breach()
+        assert value(daemon.metrics, "lastgood_breaches_total", **counted) == 1
+        [found] = [line for line in lines if line["event"] == "breach.found"]
+        assert (found["deployment"], found["dry_run"]) == (BAD.id, dry_run)
+        assert (daemon.state.incident is None) is dry_run
+        assert math.isnan(value(daemon.metrics, "lastgood_gate_margin_ratio") or 0.0)
+
+
+async def test_the_gate_that_fails_first_is_shown_with_what_it_lacks() -> None:
+    world = World()
+    async with a_daemon(world, a_policy(detectors=(Threshold(),))) as daemon:
+        await daemon.poll()
+        await daemon.world.clock.advance(120)
+        await daemon.poll()
+        # Nobody failed: all of the five errors that a window needs are missing.
+        assert value(daemon.metrics, "lastgood_gate_margin_ratio") == -1
