@@ -48,6 +48,15 @@ class SamplesObserved:
     kind: Literal["samples_observed"] = "samples_observed"
 
 
+@dataclass(frozen=True, slots=True)
+class PlatformSuspected:
+    """Projects that nobody deployed lately suffer at the same time: `sentence` says how many of how many."""
+
+    moment: Instant
+    sentence: str
+    kind: Literal["platform_suspected"] = "platform_suspected"
+
+
 class ReadTarget(StrEnum):
     """What could not be read."""
 
@@ -186,6 +195,7 @@ Event = Annotated[
     | SamplesObserved
     | ReadFailed
     | MoveTold
+    | PlatformSuspected
     | TargetsListed
     | PreflightRead
     | RollbackAccepted

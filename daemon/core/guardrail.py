@@ -36,6 +36,7 @@ class Reason(StrEnum):
     PAUSED = "paused"
     COOLDOWN = "cooldown"
     STOOD_DOWN = "stood_down"
+    PLATFORM = "platform"
     ALREADY_ROLLED_BACK = "already_rolled_back"
     SENT_TWICE = "sent_twice"
     STALE_SAMPLES = "stale_samples"
@@ -106,8 +107,9 @@ class Ruling:
 class Case:
     """A proposed rollback and everything that a guardrail may look at. All ages are seconds on `elapsed` time.
 
-    `counts_age_seconds` is the age of the newest counts of what serves production, None without any. `signal` is how
-    well the project is seen, None before the first poll was told to its end.
+    `counts_age_seconds` is the age of the newest counts of what serves production, None without any. The platform
+    is suspected for another `platform_seconds_left`, 0 and less when it is not. `signal` is how well the project is
+    seen, None before the first poll was told to its end.
     """
 
     posture: Posture
@@ -119,6 +121,8 @@ class Case:
     paused_by: str | None
     hold_seconds_left: float
     hold_sentence: str
+    platform_seconds_left: float
+    platform_sentence: str
     sends: int
     was_rolled_back: bool
     last_action_age_seconds: float | None

@@ -195,6 +195,8 @@ def rule(turn: Turn, target: Deployment) -> Ruling:
         paused_by=state.paused.by if state.paused else None,
         hold_seconds_left=state.hold.until - turn.moment.elapsed if state.hold else 0.0,
         hold_sentence=state.hold.sentence if state.hold else "",
+        platform_seconds_left=state.platform.until - turn.moment.elapsed if state.platform else 0.0,
+        platform_sentence=state.platform.sentence if state.platform else "",
         sends=state.sends.get(incident.suspect.id, 0),
         was_rolled_back=incident.suspect.id in state.rolled_back,
         last_action_age_seconds=(

@@ -59,7 +59,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class HoldPeriod:
-    """After somebody else moved production, actions need approval. `until` is on `elapsed` time."""
+    """A reason to hold back for a while, such as somebody else's move. `until` is on `elapsed` time."""
 
     until: float
     sentence: str
@@ -129,6 +129,7 @@ class ProjectState:
     last_ended: Incident | None = None
     paused: Pause | None = None
     hold: HoldPeriod | None = None
+    platform: HoldPeriod | None = None
     last_action: LastAction | None = None
     sends: Mapping[DeploymentId, int] = field(default_factory=dict)
     rolled_back: tuple[DeploymentId, ...] = ()

@@ -8,6 +8,7 @@ from daemon.core.event import (
     Event,
     MoveTold,
     OperatorRequested,
+    PlatformSuspected,
     PreflightRead,
     ProductionObserved,
     ReadFailed,
@@ -36,6 +37,7 @@ from daemon.core.mitigation import (
     resume_mitigation,
 )
 from daemon.core.operator import obey
+from daemon.core.platform import note_suspicion
 from daemon.core.policy import Policy
 from daemon.core.respond import decide, expire_pause, propose
 from daemon.core.seeing import note_counts, note_failed_read, note_read, rule_signal, tell_of_blindness
@@ -60,6 +62,8 @@ def step(state: ProjectState, event: Event, policy: Policy) -> tuple[ProjectStat
             judge_samples(turn, event)
         case MoveTold():
             note_told_move(turn, event)
+        case PlatformSuspected():
+            note_suspicion(turn, event)
         case ReadFailed():
             _note_failed_read(turn, event)
         case TargetsListed(deployments=deployments):

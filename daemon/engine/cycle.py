@@ -9,9 +9,19 @@ from typing import Any
 
 import structlog
 
-from daemon.core.event import CycleEnded, Event, MoveTold, ProductionObserved, ReadFailed, ReadTarget, SamplesObserved
+from daemon.core.event import (
+    CycleEnded,
+    Event,
+    MoveTold,
+    PlatformSuspected,
+    ProductionObserved,
+    ReadFailed,
+    ReadTarget,
+    SamplesObserved,
+)
 from daemon.core.facts import Instant, Production, ProjectId
 from daemon.core.guardrail import Reason
+from daemon.core.platform import is_concerned, suspicion, vote_of
 from daemon.core.seeing import wants_close_up
 from daemon.core.signal import SignalReason, SignalState, SourceTrouble
 from daemon.core.state import ProjectState
@@ -124,11 +134,28 @@ class Poller:
             one.begin_when_due()
         wants = [self._want(project) for project in self._projects if not (project.is_frozen or project.needs_resume)]
         await self._signals.collect(wants, self._deliver)
+        await self._tell_suspicion()
         self.last_completed = self.last_progress = self._clock.monotonic()
         self._metrics.cycle_duration.observe(self.last_completed - started)
         self._tell_fleet_log()
         self._note_store_trouble()
         await self._housekeeping.tidy()
+
+    async def _tell_suspicion(self) -> None:
+        """Let the projects that nobody deployed vote on the platform, and tell those in trouble what they said."""
+        moment = self._moments.now()
+        watched = [(one, one.state, one.policy()) for one in self._projects if one.state]
+        sentence = suspicion(
+            vote for _, state, policy in watched if (vote := vote_of(state, policy, moment)) is not None
+        )
+        for project, state, policy in watched if sentence else []:
+            if is_concerned(state, policy, moment):
+                await self._supervisor.guard(
+                    self._tell_one(project, sentence), name=f"{project.id}:platform", on_bug=project.freeze
+                )
+
+    async def _tell_one(self, project: Project, sentence: str) -> None:
+        await project.tell(PlatformSuspected(self._moments.now(), sentence))
 
     def _tell_fleet_log(self) -> None:
         """Write one line for a whole fleet: who is seen, and where something goes on."""

@@ -10,6 +10,7 @@ from daemon.guardrails.cooldown import Cooldown
 from daemon.guardrails.freshness import Freshness
 from daemon.guardrails.once_per_suspect import OncePerSuspectGuardrail
 from daemon.guardrails.pause import PauseGuardrail
+from daemon.guardrails.platform import PlatformGuardrail
 from daemon.guardrails.posture import PostureGuardrail
 from daemon.guardrails.rolling_release import RollingReleaseGuardrail
 from daemon.guardrails.signal import SignalGuardrail
@@ -27,6 +28,7 @@ STANDING: tuple[Guardrail, ...] = (
     AliasJobGuardrail(),
     RollingReleaseGuardrail(),
     StoodDownGuardrail(),
+    PlatformGuardrail(),
     TargetOnRecordGuardrail(),
 )
 """The guardrails that no configuration can leave out."""

@@ -356,3 +356,25 @@ async def test_a_bug_in_the_notifier_that_tells_of_a_bug_spares_the_other_projec
         await daemon.live(30)
         assert [project.is_frozen for project in daemon.projects] == [True, False]
         assert daemon.value("lastgood_cycles_total", project=PROJECT, outcome="completed") == 3
+
+
+@pytest.mark.parametrize("is_deployed", [False, True])
+async def test_I_18_errors_everywhere_are_the_platforms_unless_everything_was_just_deployed(
+    *, is_deployed: bool
+) -> None:
+    world = World()
+    five = [ProjectId(f"prj_{number}") for number in range(5)]
+    async with a_daemon(world, projects=five) as daemon:
+        await daemon.live(200)
+        if is_deployed:
+            world.hosting.release(BAD)
+        else:
+            # What has served for long begins to fail on every project at once.
+            await world.clock.advance(3600)
+            await daemon.live(60)
+            world.source.ratios = {GOOD.id: 0.3}
+        await daemon.live(150)
+        told = [one.state.platform for one in daemon.projects if one.state]
+        assert [one is not None for one in told] == [not is_deployed] * 5
+        if not is_deployed:
+            assert "errors began on 5 of 5 projects" in str(told[0])

@@ -26,6 +26,8 @@ def a_case(**facts: Any) -> Case:
         "paused_by": None,
         "hold_seconds_left": 0.0,
         "hold_sentence": "",
+        "platform_seconds_left": 0.0,
+        "platform_sentence": "",
         "sends": 0,
         "is_target_on_record": True,
         "was_rolled_back": False,

@@ -9,6 +9,7 @@ from daemon.guardrails.cooldown import Cooldown
 from daemon.guardrails.freshness import Freshness
 from daemon.guardrails.once_per_suspect import OncePerSuspectGuardrail
 from daemon.guardrails.pause import PauseGuardrail
+from daemon.guardrails.platform import PlatformGuardrail
 from daemon.guardrails.posture import PostureGuardrail
 from daemon.guardrails.rolling_release import RollingReleaseGuardrail
 from daemon.guardrails.signal import SignalGuardrail
@@ -26,6 +27,7 @@ def test_no_configuration_leaves_out_what_always_stands() -> None:
         AliasJobGuardrail,
         RollingReleaseGuardrail,
         StoodDownGuardrail,
+        PlatformGuardrail,
         TargetOnRecordGuardrail,
     }
     assert {type(one) for one in STANDING} == standing
