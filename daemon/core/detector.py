@@ -88,6 +88,10 @@ class Detector(Protocol):
     def dry_run(self) -> bool:
         """Return whether its verdicts are recorded and counted, and never acted upon."""
 
+    @property
+    def is_advisory(self) -> bool:
+        """Return whether a breach that it finds is told to people and attached, and is never alone a reason to act."""
+
     def begin(self) -> Memory:
         """Return the memory of a deployment, or a project, of which nothing is known."""
 

@@ -23,13 +23,14 @@ class Judgement:
 def judgements(state: ProjectState, policy: Policy) -> tuple[Judgement, ...]:
     """Return what each detector of *policy* last made of what serves production, those with a say first."""
     findings = state.watch(state.serving.id).findings if state.serving else {}
-    ordered = sorted(policy.detectors, key=lambda one: one.dry_run)
+    ordered = sorted(policy.detectors, key=lambda one: one.dry_run or one.is_advisory)
     return tuple(Judgement(detector, findings.get(detector.name)) for detector in ordered)
 
 
 def leading(state: ProjectState, policy: Policy) -> Judgement | None:
     """Return the judgement that a project's gauges show: the first with a say and a finding; None without one."""
-    heard = (one for one in judgements(state, policy) if one.finding and not one.detector.dry_run)
+    judged = [one for one in judgements(state, policy) if one.finding]
+    heard = (one for one in judged if not (one.detector.dry_run or one.detector.is_advisory))
     return next(heard, None)
 
 

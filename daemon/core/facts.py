@@ -128,6 +128,19 @@ class Production:
     is_rolling_release_active: bool = False
 
 
+KINDS_MAX = 20
+"""Kinds of errors that one sample tells apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """How often errors of one kind were seen. `key` identifies the kind, `title` shows it to people."""
+
+    key: str
+    title: str
+    count: int
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorRateSample:
     """Requests and 5xx errors of one deployment over [start, end), from one source.
@@ -137,7 +150,8 @@ class ErrorRateSample:
     `is_sampled` says that the counts are a share of the traffic, not all of it. `is_late` says that they come on top of
     what was given of that time before; a sample that is not late and overlaps an earlier one repeats it. *No data is
     not zero errors*: a source that does not know gives no sample. A sample of zero requests says that the source knows
-    that nobody asked.
+    that nobody asked. `kinds` are the commonest kinds among the deployment's errors, at most KINDS_MAX; None where the
+    source does not tell what the errors said.
     """
 
     deployment: DeploymentId
@@ -148,6 +162,7 @@ class ErrorRateSample:
     is_sampled: bool = False
     platform_errors: int = 0
     is_late: bool = False
+    kinds: tuple[ErrorKind, ...] | None = None
 
     def __post_init__(self) -> None:
         failed = self.errors + self.platform_errors

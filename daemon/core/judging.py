@@ -5,15 +5,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from daemon.core.command import Notify, Severity
 from daemon.core.event import SamplesObserved
-from daemon.core.facts import Activation, ErrorRateSample, Sighting
+from daemon.core.facts import Activation, ErrorRateSample, IncidentId, Sighting
 from daemon.core.guardrail import Reason
 from daemon.core.incident import State, Trigger
 from daemon.core.production import date_by_counts
 from daemon.core.recovery import Recovery, RecoveryWatch, count_recovery
 from daemon.core.state import Watch
 from daemon.core.turn import Turn
-from daemon.core.verdict import is_healthy
+from daemon.core.verdict import advice_of, is_healthy
 
 
 def judge_samples(turn: Turn, event: SamplesObserved) -> None:
@@ -45,9 +46,19 @@ def _detect(turn: Turn, sample: ErrorRateSample) -> None:
         memory = memories.get(detector.name) or detector.begin()
         memories[detector.name], findings[detector.name] = detector.update(memory, sample, turn.state.activations)
     watch = replace(watch, counted=_newest_count(turn, watch, sample), memories=own, findings=findings)
+    _tell_advice(turn, watch)
     if is_healthy(watch, turn.policy):
         watch = replace(watch, healthy_until=_later(watch.healthy_until, sample.end))
     turn.change(watches=turn.state.with_watch(watch), memories=shared)
+
+
+def _tell_advice(turn: Turn, watch: Watch) -> None:
+    """Tell people what a detector that only advises found, when it begins to."""
+    advice, known = advice_of(watch, turn.policy), advice_of(turn.state.watch(watch.deployment), turn.policy)
+    if advice and known is None:
+        project = turn.state.project
+        title, sentence = f"{project}: {advice.detector.replace('_', ' ')}", f"{watch.deployment}: {advice.sentence}"
+        turn.ask(Notify(IncidentId("daemon"), Severity.NOTICE, title, sentence, f"lastgood explain {project}"))
 
 
 def _kept(by_name: Mapping[str, Any], names: Set[str]) -> dict[str, Any]:

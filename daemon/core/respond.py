@@ -15,7 +15,7 @@ from daemon.core.judging import conclude
 from daemon.core.recovery import Recovery
 from daemon.core.target import NoTarget, choose_rollback_target, served_before
 from daemon.core.turn import Turn
-from daemon.core.verdict import breach_of, onset_of
+from daemon.core.verdict import advice_of, breach_of, onset_of
 
 DECISIONS_MAX = 5
 """An incident that was decided so often and never carried out is a person's business."""
@@ -107,7 +107,9 @@ def _open(turn: Turn, attribution: Attribution, serving: Deployment) -> None:
     if attribution.objection:
         sentence = f"{attribution.objection}, so a rollback is not the cure: {finding.sentence}"
         return turn.move(Trigger.DENIED, reason=attribution.reason, sentence=sentence)
-    turn.tell(State.DETECTED, f"breach of {suspect.id}: {finding.sentence}")
+    advice = advice_of(turn.state.watch(suspect.id), turn.policy)
+    added = f"; {advice.sentence}" if advice else ""
+    turn.tell(State.DETECTED, f"breach of {suspect.id}: {finding.sentence}{added}")
     return turn.ask(ListTargets())
 
 

@@ -9,6 +9,7 @@ from daemon.core.guardrail import Reason
 from daemon.core.incident import Incident, State, Trigger
 from daemon.core.policy import Policy
 from daemon.core.state import UNACKNOWLEDGED_MAX, Decision, HoldPeriod, ProjectState
+from daemon.core.verdict import advice_of
 
 _PAGED_STATES = frozenset({State.HELD, State.AWAITING_APPROVAL, State.ESCALATED})
 
@@ -61,8 +62,12 @@ class Turn:
             self.state = replace(self.state, incident=None, last_ended=incident)
 
     def tell(self, state: State, sentence: str, *, next_step: str = "") -> None:
-        """Tell people about the live incident: a page where one of them must act, else a notice."""
-        is_passing = state is State.HELD and self.incident.reason in _PASSING_REASONS
+        """Tell people about the live incident: a page where one of them must act, else a notice.
+
+        A hold that mostly passes within seconds pages at once where a new kind of error says that something is wrong.
+        """
+        has_advice = advice_of(self.state.watch(self.incident.suspect.id), self.policy) is not None
+        is_passing = state is State.HELD and self.incident.reason in _PASSING_REASONS and not has_advice
         if state in _PAGED_STATES and not is_passing:
             return self.page(sentence, next_step=next_step)
         return self.ask(Notify(self.incident.id, Severity.NOTICE, self._title(state), sentence, next_step))

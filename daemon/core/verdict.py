@@ -1,4 +1,4 @@
-"""What a policy's detectors mean together. Those on dry run are listened to and have no say."""
+"""What a policy's detectors mean together. Those on dry run, and those that only advise, have no say."""
 
 from collections.abc import Iterator
 
@@ -29,5 +29,13 @@ def is_healthy(watch: Watch, policy: Policy) -> bool:
     return bool(findings) and all(one is not None and one.verdict is Verdict.HEALTHY for one in findings)
 
 
+def advice_of(watch: Watch, policy: Policy) -> Finding | None:
+    """Return the first BREACHING finding of a detector that only advises; None without one."""
+    advising = (one.name for one in policy.detectors if one.is_advisory and not one.dry_run)
+    findings = (watch.findings.get(name) for name in advising)
+    return next((one for one in findings if one and one.verdict is Verdict.BREACHING), None)
+
+
 def _heard(watch: Watch, policy: Policy) -> Iterator[Finding | None]:
-    return (watch.findings.get(detector.name) for detector in policy.detectors if not detector.dry_run)
+    deciding = (one.name for one in policy.detectors if not (one.dry_run or one.is_advisory))
+    return (watch.findings.get(name) for name in deciding)

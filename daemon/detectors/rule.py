@@ -11,3 +11,8 @@ class Rule(BaseModel):
     dry_run: bool = Field(
         default=False, description="Record and count this detector's verdicts, and never act upon them."
     )
+
+    @property
+    def is_advisory(self) -> bool:
+        """Whether a breach is told and attached, and never alone a reason to act."""
+        return False

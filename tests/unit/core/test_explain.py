@@ -22,6 +22,7 @@ class Named:
 
     name: str
     dry_run: bool = False
+    is_advisory: bool = False
 
 
 def a_state(*findings: Finding) -> ProjectState:

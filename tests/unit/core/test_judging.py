@@ -21,6 +21,7 @@ class Onlooker:
     rule: str = "nothing"
     needs_requests: bool = False
     dry_run: bool = False
+    is_advisory: bool = False
 
     def begin(self) -> SEEN:
         return ()

@@ -8,7 +8,7 @@ import pytest
 from daemon.core.detector import Finding, Verdict
 from daemon.core.policy import Combination, Policy
 from daemon.core.state import Watch
-from daemon.core.verdict import breach_of, is_healthy, onset_of
+from daemon.core.verdict import advice_of, breach_of, is_healthy, onset_of
 from daemon.detectors.threshold import Threshold
 from tests.builders import GOOD, START, a_policy
 
@@ -21,6 +21,7 @@ class Named:
 
     name: str
     dry_run: bool = False
+    is_advisory: bool = False
 
 
 def a_policy_of(*detectors: Named, combine: Combination = Combination.ANY) -> Policy:
@@ -90,3 +91,14 @@ def test_healthy_takes_every_detector_and_silence_is_not_health() -> None:
 
 def test_a_rule_acts_unless_it_is_told_not_to() -> None:
     assert not Threshold().dry_run
+
+
+def test_what_only_advises_has_no_say_and_is_heard_apart() -> None:
+    advisor = Named("advisor", is_advisory=True)
+    policy = a_policy_of(advisor, Named("one"), combine=Combination.ALL)
+    watch = a_watch({"advisor": BREACHING, "one": HEALTHY})
+    assert breach_of(watch, policy) is None
+    assert is_healthy(watch, policy)
+    assert advice_of(watch, policy) == watch.findings["advisor"]
+    assert advice_of(a_watch({"advisor": HEALTHY, "one": BREACHING}), policy) is None
+    assert advice_of(watch, a_policy_of(replace(advisor, dry_run=True))) is None
