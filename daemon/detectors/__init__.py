@@ -1,18 +1,19 @@
 """Detectors, one file each. A new one is its file and one line in the union below."""
 
-from typing import get_args
+from typing import Annotated, get_args
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from daemon.core.detector import Memory
+from daemon.detectors.burn_rate import BurnRate
 from daemon.detectors.threshold import Threshold
 
-DetectorSettings = Threshold
-"""What `detectors:` in the configuration may hold: a union discriminated by `kind`, as soon as there are two."""
+DetectorSettings = Annotated[BurnRate | Threshold, Field(discriminator="kind")]
+"""What `detectors:` in the configuration may hold."""
 
 _MEMORIES: dict[str, TypeAdapter[Memory]] = {
     detector.model_fields["kind"].default: TypeAdapter(detector.memory_type)
-    for detector in get_args(DetectorSettings) or (DetectorSettings,)
+    for detector in get_args(get_args(DetectorSettings)[0])
 }
 
 

@@ -91,6 +91,11 @@ def _kinds(name: str, field: FieldInfo) -> Iterator[str]:
         yield f"### `{name}`, `kind: {kind}`\n"
         yield f"{_prose(model)}\n"
         yield from _table({key: one for key, one in model.model_fields.items() if key != "kind"}, name)
+        for key, inner in model.model_fields.items():
+            item = Wanted.of(Wanted.by(inner).item).type
+            if isinstance(item, type) and issubclass(item, BaseModel):
+                yield f"Each of its `{key}`:\n"
+                yield from _table(item.model_fields, name)
 
 
 def _sentences(checks: tuple[Check, ...]) -> Iterator[str]:
@@ -109,7 +114,8 @@ def _takes(field: FieldInfo) -> str:
         return " or ".join(f"`{word}`" for word in wanted.words)
     if wanted.item is not None:
         item = Wanted.of(wanted.item)
-        return f"list of {' or '.join(f'`{kind}`' for kind in item.kinds) or _NAMES[item.type] + 's'}"
+        names = " or ".join(f"`{kind}`" for kind in item.kinds) or _NAMES.get(item.type, "section") + "s"
+        return f"list of {names}"
     what = "ratio" if wanted.is_ratio else _NAMES[wanted.type]
     bounds = describe_bounds(field)
     return f"{what}, {bounds}" if bounds else what
@@ -120,11 +126,19 @@ def _default(field: FieldInfo) -> str:
     if default is None or default is PydanticUndefined:
         return "none"
     if isinstance(default, tuple):
-        return ", ".join(f"`{one.kind}`" for one in default) or "empty"
+        return ", ".join(f"`{_entry(one)}`" for one in default) or "empty"
     assert not isinstance(default, BaseModel), "sections are shown by their keys"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     return f"`{default.value if isinstance(default, Enum) else written(default)}`"
+
+
+def _entry(one: Any) -> str:
+    """Return one entry of a list: its kind, or, where it has none, all that it says."""
+    kind: str | None = getattr(one, "kind", None)
+    if kind is not None:
+        return kind
+    return f"{{{', '.join(f'{key}: {written(getattr(one, key))}' for key in type(one).model_fields)}}}"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from daemon.core.guardrail import Posture
+from daemon.detectors import DetectorSettings
+from daemon.detectors.threshold import Threshold
 from daemon.guardrails.cooldown import Cooldown
 from daemon.guardrails.freshness import Freshness
 from daemon.settings.duration import format_duration
@@ -73,8 +75,8 @@ def fresh_counts_can_exist(settings: Settings) -> Iterator[Violation]:
         ages = {index: one.age_max for index, one in guardrails.items() if isinstance(one, Freshness)}
         index, age_max = next(iter(ages.items()), (None, Freshness().age_max))
         slow, source = max(enumerate(project.sources), key=lambda entry: _delay(entry[1]))
-        wide, detector = max(enumerate(project.detectors), key=lambda entry: entry[1].window)
-        needed = _delay(source) + settings.poll.interval + detector.window
+        wide, window = max(enumerate(map(_window, project.detectors)), key=lambda entry: entry[1])
+        needed = _delay(source) + settings.poll.interval + window
         if age_max <= needed:
             yield Violation(
                 (
@@ -84,7 +86,7 @@ def fresh_counts_can_exist(settings: Settings) -> Iterator[Violation]:
                     ("poll", "interval"),
                 ),
                 f"freshness age_max {_text(age_max)} is not longer than lag {_text(_delay(source))} + interval "
-                f"{_text(settings.poll.interval)} + window {_text(detector.window)}, so that no counts are ever fresh; "
+                f"{_text(settings.poll.interval)} + window {_text(window)}, so that no counts are ever fresh; "
                 f"write a freshness guardrail with age_max above {_text(needed)}, or shorten the others",
             )
 
@@ -92,29 +94,33 @@ def fresh_counts_can_exist(settings: Settings) -> Iterator[Violation]:
 def sampled_windows_fill(settings: Settings) -> Iterator[Violation]:
     """With `request_logs`, `poll.interval` is at most half a window: else a busy site has none after one late poll."""
     for base, project in _projects(settings):
-        if not any(isinstance(one, RequestLogsSettings) for one in project.sources):
+        windows = [(index, one.window) for index, one in enumerate(project.detectors) if isinstance(one, Threshold)]
+        if not windows or not any(isinstance(one, RequestLogsSettings) for one in project.sources):
             continue
-        index, detector = min(enumerate(project.detectors), key=lambda entry: entry[1].window)
-        if 2 * settings.poll.interval > detector.window:
+        index, window = min(windows, key=lambda entry: entry[1])
+        if 2 * settings.poll.interval > window:
             yield Violation(
                 (("poll", "interval"), (*base, "detectors", index, "window")),
-                f"interval {_text(settings.poll.interval)} is longer than half a window of {_text(detector.window)}: "
+                f"interval {_text(settings.poll.interval)} is longer than half a window of {_text(window)}: "
                 "of a busy site request_logs reads the newest requests alone, and one late poll would make a window "
-                f"forget what it holds; write interval {_text(detector.window / 2)} or less, or a window of "
+                f"forget what it holds; write interval {_text(window / 2)} or less, or a window of "
                 f"{_text(2 * settings.poll.interval)} or more",
             )
 
 
 def ratios_have_all_requests(settings: Settings) -> Iterator[Violation]:
-    """A rule on `max_error_rate` reads no source with `counts: errors`: errors alone have no ratio."""
+    """A rule on the share of requests that fail reads no source with `counts: errors`: errors alone have none."""
     for base, project in _projects(settings):
         for number, source in enumerate(project.sources):
             for index, detector in enumerate(project.detectors):
                 if _counts_errors_alone(source) and detector.needs_requests:
+                    key, judges, there = "kind", "judges by nothing else", "a threshold with errors_per_minute_max"
+                    if isinstance(detector, Threshold):
+                        key, judges, there = "max_error_rate", "judges by max_error_rate", "errors_per_minute_max"
                     yield Violation(
-                        ((*base, "sources", number, "counts"), (*base, "detectors", index, "max_error_rate")),
-                        f"{source.kind} counts errors alone, which have no ratio, and {detector.kind} judges by "
-                        "max_error_rate; write counts: ratio here, or errors_per_minute_max there",
+                        ((*base, "sources", number, "counts"), (*base, "detectors", index, key)),
+                        f"{source.kind} counts errors alone, which have no ratio, and {detector.kind} {judges}; "
+                        f"write counts: ratio here, or {there} there",
                     )
 
 
@@ -300,6 +306,11 @@ def _projects(settings: Settings) -> Iterator[tuple[Location, ProjectSettings]]:
 def _delay(source: SourceSettings) -> timedelta:
     """Return how old the newest counts of *source* are at the best."""
     return source.lag + (source.step if isinstance(source, PrometheusSettings) else timedelta(0))
+
+
+def _window(detector: DetectorSettings) -> timedelta:
+    """Return how long *detector* waits for counts before it judges them; those without windows of a length do not."""
+    return detector.window if isinstance(detector, Threshold) else timedelta(0)
 
 
 def _counts_errors_alone(source: SourceSettings) -> bool:

@@ -171,6 +171,8 @@ def known_keys() -> set[str]:
     for line in document.splitlines():
         if heading := re.match(r"##+ `([a-z.]+)`(?:, `kind: (\w+)`)?", line):
             section = ".".join(part for part in heading.groups() if part)
+        elif nested := re.match(r"Each of its `(\w+)`:", line):
+            section = f"{section}.{nested[1]}"
         elif (row := re.match(r"\| `(\w+)`", line)) and "(variable" not in line:
             keys.add(f"{section}.{row[1]}")
     return keys
