@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -10,55 +10,7 @@ from pydantic import Field, model_validator
 from daemon.core.detector import Finding, Gate, Verdict
 from daemon.core.facts import Activation, ErrorRateSample
 from daemon.detectors.rule import Rule
-
-MINUTE = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Counts of one completed (or still open) window [start, end).
-
-    `requests` is None where a source counted errors alone. `is_sampled`: there were at least so many.
-    """
-
-    start: datetime
-    end: datetime
-    requests: int | None
-    errors: int
-    is_sampled: bool = False
-
-    @property
-    def error_ratio(self) -> float | None:
-        """Errors by requests, 0..1; None without requests, or where nobody counted them."""
-        return self.errors / self.requests if self.requests else None
-
-    @property
-    def errors_per_minute(self) -> float:
-        """Errors a minute."""
-        return self.errors * (MINUTE / (self.end - self.start))
-
-    def with_more(self, sample: ErrorRateSample) -> "Window":
-        """Return the window with the counts of *sample*, which lie within it."""
-        return replace(
-            self,
-            requests=_sum(self.requests, sample.requests),
-            errors=self.errors + sample.errors,
-            is_sampled=self.is_sampled or sample.is_sampled,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """Trouble that began in the window [start, end).
-
-    `requests` and `errors` are counted since then; the first window, which may be half healthy, only while it is alone.
-    """
-
-    start: datetime
-    end: datetime
-    windows: int
-    requests: int | None
-    errors: int
+from daemon.detectors.windows import MINUTE, Episode, Window, add, episode_of, shared_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +30,8 @@ class Threshold(Rule):
     """Breaches when at least `breaches_min` of the last `windows` windows are bad.
 
     Bad is an error ratio from `max_error_rate` on or, where `errors_per_minute_max` is given instead, so many errors
-    a minute, however many requests there were.
+    a minute, however many requests there were. Where `breaches_min` equals `windows`, so many bad ones in a row are
+    needed.
     """
 
     memory_type: ClassVar[type[ThresholdMemory]] = ThresholdMemory
@@ -110,6 +63,13 @@ class Threshold(Rule):
     )
     breaches_min: int = Field(default=3, ge=2, le=60, description="How many of the last windows must be bad (M of N).")
     windows: int = Field(default=5, ge=2, le=60, description="How many of the last windows are looked at (N).")
+    until: timedelta | None = Field(
+        default=None,
+        ge=MINUTE,
+        le=timedelta(days=1),
+        description="How long after a deployment went live trouble has to begin to be called a breach; by default for "
+        "as long as it serves.",
+    )
 
     @model_validator(mode="after")
     def _can_be_met(self) -> "Threshold":
@@ -148,9 +108,10 @@ class Threshold(Rule):
         bad = f"{self.max_error_rate:.1%} errors ({self.min_errors} errors and {self.min_requests} requests at least)"
         if self.errors_per_minute_max is not None:
             bad = f"{self.errors_per_minute_max} errors a minute ({self.min_errors} errors at least)"
+        until = f", begun within {self.until / MINUTE:.0f} min of going live" if self.until else ""
         return (
             f"{self.breaches_min} of the last {self.windows} windows of {self.window.total_seconds():.0f} s "
-            f"with at least {bad}"
+            f"with at least {bad}{until}"
         )
 
     def begin(self) -> ThresholdMemory:
@@ -158,7 +119,7 @@ class Threshold(Rule):
         return ThresholdMemory()
 
     def update(
-        self, memory: ThresholdMemory, sample: ErrorRateSample, _activations: Sequence[Activation] = ()
+        self, memory: ThresholdMemory, sample: ErrorRateSample, activations: Sequence[Activation] = ()
     ) -> tuple[ThresholdMemory, Finding]:
         """Return memory and finding after *sample*.
 
@@ -174,7 +135,7 @@ class Threshold(Rule):
             return memory, memory.finding or self._find(memory)
         else:
             memory = self._count(memory, sample)
-        finding = self._find(memory)
+        finding = self._find_in_time(memory, sample, activations)
         return replace(memory, finding=finding), finding
 
     def _count(self, memory: ThresholdMemory, sample: ErrorRateSample) -> ThresholdMemory:
@@ -195,20 +156,20 @@ class Threshold(Rule):
         known = memory.onset
         # Trouble further back than the windows that are looked at was another episode.
         if known is None or not any(self._is_breaching(one) for one in completed[:-1]):
-            return _episode([window])
+            return episode_of([window])
         counted = known if known.windows > 1 else replace(known, requests=0, errors=0)
         return replace(
             counted,
             windows=known.windows + 1,
-            requests=_sum(counted.requests, window.requests),
+            requests=add(counted.requests, window.requests),
             errors=counted.errors + window.errors,
         )
 
     def _add(self, memory: ThresholdMemory, sample: ErrorRateSample) -> ThresholdMemory:
         """Return the memory with the late *sample* in the window that it shares most time with; unchanged without."""
         known = (*memory.completed, *((memory.open,) if memory.open else ()))
-        window = max(known, key=lambda one: _shared(one, sample), default=None)
-        if window is None or _shared(window, sample) <= timedelta(0):
+        window = max(known, key=lambda one: shared_time(one, sample), default=None)
+        if window is None or shared_time(window, sample) <= timedelta(0):
             return memory
         fuller = window.with_more(sample)
         if window is memory.open:
@@ -223,8 +184,8 @@ class Threshold(Rule):
             return None
         if known and known.start < completed[0].start:
             # It began before all that is remembered, so that these counts came after its beginning.
-            return replace(known, requests=_sum(known.requests, late.requests), errors=known.errors + late.errors)
-        return _episode(completed[bad[0] :])
+            return replace(known, requests=add(known.requests, late.requests), errors=known.errors + late.errors)
+        return episode_of(completed[bad[0] :])
 
     def _is_hot(self, window: Window) -> bool:
         if self.errors_per_minute_max is not None:
@@ -254,11 +215,55 @@ class Threshold(Rule):
             onset_at=memory.onset.start if memory.onset else None,
             onset_before=memory.onset.end if memory.onset else None,
             gates=self._gates(newest, breaches),
+            acts_in=self._acts_in(memory, breaches),
+        )
+
+    def _acts_in(self, memory: ThresholdMemory, breaches: int) -> timedelta | None:
+        """Return the time of the windows still needed if each is as bad as the newest; None where that one is not."""
+        newest = memory.completed[-1]
+        if breaches >= self.breaches_min:
+            return timedelta(0)
+        if not self._is_breaching(newest):
+            return None
+        bad = [one.end for one in memory.completed if self._is_breaching(one)]
+        # Of the bad ones that are known some leave before the last that is needed is complete.
+        more = next(
+            more
+            for more in range(1, self.breaches_min + 1)
+            if more + sum(end > newest.end - self.window * (self.windows - more) for end in bad) >= self.breaches_min
+        )
+        begun = memory.open.end - newest.end if memory.open else timedelta(0)
+        return max(timedelta(0), self.window * more - begun)
+
+    def _find_in_time(
+        self, memory: ThresholdMemory, sample: ErrorRateSample, activations: Sequence[Activation]
+    ) -> Finding:
+        """Return the finding, in which trouble that began later than `until` is no breach.
+
+        It is the beginning that counts, so that a breach does not end because time passes. Where nobody knows since
+        when the deployment serves, nothing began in time.
+        """
+        finding = self._find(memory)
+        if self.until is None or memory.onset is None:
+            return finding
+        live_at = next((one.at for one in reversed(activations) if one.deployment.id == sample.deployment), None)
+        age = memory.onset.start - live_at if live_at else None
+        is_in_time = age is not None and age < self.until
+        gates = (*finding.gates, Gate("until", None if age is None else age / MINUTE, self.until / MINUTE, is_in_time))
+        if is_in_time:
+            return replace(finding, gates=gates)
+        told = "nobody knows how long" if age is None else f"{age / MINUTE:.0f} min"
+        return replace(
+            finding,
+            verdict=Verdict.INCONCLUSIVE,
+            sentence=f"{finding.sentence}; it began {told} after going live, {self.until / MINUTE:.0f} min allowed",
+            gates=gates,
+            acts_in=None,
         )
 
     def _find_no_ratio(self, memory: ThresholdMemory) -> Finding:
         sentence = f"the source counts errors alone: there is no ratio to compare with {self.max_error_rate:.1%}"
-        return replace(self._find(memory), verdict=Verdict.INCONCLUSIVE, sentence=sentence)
+        return replace(self._find(memory), verdict=Verdict.INCONCLUSIVE, sentence=sentence, acts_in=None)
 
     def _verdict(self, completed: Sequence[Window], breaches: int) -> Verdict:
         if breaches >= self.breaches_min:
@@ -308,21 +313,3 @@ class Threshold(Rule):
         if self.errors_per_minute_max is not None:
             return Gate("errors_per_minute_max", newest.errors_per_minute, self.errors_per_minute_max, is_hot)
         return Gate("max_error_rate", newest.error_ratio, self.max_error_rate, is_hot)
-
-
-def _episode(windows: Sequence[Window]) -> Episode:
-    """Return the episode that began with the first of *windows* and is still going on at the last."""
-    first, counted = windows[0], windows[1:] or windows
-    requests: int | None = 0
-    for one in counted:
-        requests = _sum(requests, one.requests)
-    return Episode(first.start, first.end, len(windows), requests, sum(one.errors for one in counted))
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
-
-
-def _shared(window: Window, sample: ErrorRateSample) -> timedelta:
-    """Return how much time the two have in common; 0 or less when none."""
-    return min(window.end, sample.end) - max(window.start, sample.start)

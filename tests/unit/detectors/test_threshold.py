@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from daemon.core.detector import Finding, Verdict
-from daemon.core.facts import ErrorRateSample
+from daemon.core.facts import Activation, ActivationOrigin, Deployment, ErrorRateSample
 from daemon.detectors import decode_memory, encode_memory
-from daemon.detectors.threshold import Threshold, ThresholdMemory, Window
-from tests.builders import MINUTE, START, a_sample
+from daemon.detectors.threshold import Threshold, ThresholdMemory
+from daemon.detectors.windows import Window
+from tests.builders import BAD, GOOD, MINUTE, START, a_sample
 
 SECOND = timedelta(seconds=1)
 RULE = Threshold(window=MINUTE, max_error_rate=0.05, min_requests=20, min_errors=5, breaches_min=2, windows=3)
@@ -372,6 +373,10 @@ def test_windows_of_another_rule_have_no_ratio_and_break_nothing() -> None:
     assert finding.verdict is Verdict.INCONCLUSIVE
 
 
+def test_a_deployment_is_judged_by_its_own_windows() -> None:
+    assert not RULE.follows_production
+
+
 def test_only_a_ratio_needs_requests() -> None:
     assert RULE.needs_requests
     assert not COUNTING.needs_requests
@@ -385,6 +390,99 @@ def test_the_counting_rule_says_in_one_sentence_what_breaches() -> None:
 def test_a_detector_has_one_rule_alone(beside: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=rf"errors_per_minute_max 30 .* {next(iter(beside))} .*; keep one"):
         Threshold(errors_per_minute_max=30, **beside)
+
+
+# Trouble that begins too late
+
+
+UNTIL = RULE.model_copy(update={"until": 10 * MINUTE})
+
+
+def live(minute: float | None, deployment: Deployment = BAD) -> Activation:
+    at = None if minute is None else START + minute * MINUTE
+    return Activation(deployment, at, ActivationOrigin.RELEASE)
+
+
+def found_late(began: float, *activations: Activation, windows: int = 2, rule: Threshold = UNTIL) -> Finding:
+    memory, finding = rule.begin(), None
+    for sample in minutes(*[(100, 50)] * windows, first=began):  # type: ignore[arg-type]
+        memory, finding = rule.update(memory, sample, activations)
+    assert finding is not None
+    return finding
+
+
+@pytest.mark.parametrize(("began", "expected"), [(9, Verdict.BREACHING), (10, Verdict.INCONCLUSIVE)])
+def test_trouble_must_begin_until_then_to_be_a_breach(began: float, expected: Verdict) -> None:
+    finding = found_late(began, live(-100), live(0), live(5, GOOD))
+    assert finding.verdict is expected
+    assert finding.onset_at == START + began * MINUTE
+    assert (finding.gates[-1].value, finding.gates[-1].threshold) == (began, 10)
+    assert finding.gates[-1].passed is (expected is Verdict.BREACHING)
+    assert ("began 10 min after going live, 10 min allowed" in finding.sentence) is not finding.gates[-1].passed
+    assert (finding.acts_in is None) is not finding.gates[-1].passed
+
+
+def test_a_breach_that_began_in_time_does_not_end_because_time_passes() -> None:
+    assert found_late(9, live(0), windows=60).verdict is Verdict.BREACHING
+
+
+def test_a_window_that_began_before_the_deployment_went_live_is_in_time() -> None:
+    finding = found_late(0, live(0))
+    assert (finding.verdict, finding.gates[-1].value) == (Verdict.BREACHING, 0)
+    assert found_late(0, live(0.5)).verdict is Verdict.BREACHING
+
+
+@pytest.mark.parametrize("activations", [[], [live(None)], [live(0, GOOD)]])
+def test_where_nobody_knows_since_when_it_serves_nothing_began_in_time(activations: list[Activation]) -> None:
+    finding = found_late(0, *activations)
+    assert (finding.verdict, finding.gates[-1].value) == (Verdict.INCONCLUSIVE, None)
+    assert "began nobody knows how long after going live" in finding.sentence
+
+
+def test_without_a_bound_or_without_trouble_nobody_asks_since_when_it_serves() -> None:
+    assert found_late(0, rule=RULE).verdict is Verdict.BREACHING
+    _, finding = judged(UNTIL, minutes((100, 0)))
+    assert finding.verdict is Verdict.HEALTHY
+    assert "until" not in {gate.name for gate in finding.gates}
+
+
+def test_the_rule_with_a_bound_says_so() -> None:
+    assert UNTIL.rule.endswith(", begun within 10 min of going live")
+
+
+# When it would breach
+
+
+@pytest.mark.parametrize(
+    ("counts", "windows_needed"),
+    [
+        ([(100, 50)], 2),
+        ([(100, 50), (100, 0), (100, 50)], 1),
+        # The first of them leaves before the third is complete.
+        ([(100, 50), (100, 0), (100, 0), (100, 50)], 2),
+        ([(100, 50), (100, 50), (100, 50)], 0),
+        ([(100, 50), (100, 0)], None),
+        ([(100, 0)], None),
+        ([], None),
+    ],
+)
+def test_the_finding_tells_how_long_windows_as_bad_as_the_newest_take_to_breach(
+    counts: list[tuple[int, int]], windows_needed: int | None
+) -> None:
+    rule = Threshold(window=MINUTE, breaches_min=3, windows=4)
+    half = a_sample(start=START + len(counts) * MINUTE, end=START + (len(counts) + 0.5) * MINUTE, errors=50)
+    expected = None if windows_needed is None else windows_needed * MINUTE
+    if counts:
+        assert judged(rule, minutes(*counts))[1].acts_in == expected
+    # What has passed of the next window is not waited for again.
+    _, finding = judged(rule, [*minutes(*counts), half])
+    assert finding.acts_in == (max(timedelta(0), expected - MINUTE / 2) if expected is not None else None)
+
+
+@pytest.mark.parametrize(("counts", "expected"), [([1, 1, 1], True), ([1, 1, 0], False), ([1, 0, 1], False)])
+def test_as_many_breaches_as_windows_are_needed_in_a_row(counts: list[int], expected: bool) -> None:
+    rule = Threshold(breaches_min=3, windows=3)
+    assert (verdict(*[(100, 50 * one) for one in counts], rule=rule) is Verdict.BREACHING) is expected
 
 
 # Memory
