@@ -35,6 +35,24 @@ exits with 2; it exits with 0 when the configuration holds, warnings included.
 """
 
 
+PROFILES = """\
+Policies that several projects share: names of your choice, each with some of the keys of `defaults`. A project inherits
+`defaults`, then what its `profile` says, then what it says itself; a list replaces the inherited one as a whole.
+
+```yaml
+profiles:
+  checkout:
+    posture: automatic
+    detectors:
+      - kind: threshold
+        max_error_rate: 0.02
+projects:
+  - name: shop
+    profile: checkout
+```
+"""
+
+
 _NAMES: dict[type, str] = {
     timedelta: "duration",
     str: "text",
@@ -57,6 +75,9 @@ def _lines() -> Iterator[str]:
         wanted = Wanted.by(field)
         model = wanted.item or wanted.type
         yield f"## `{name}`\n"
+        if wanted.named is not None:
+            yield PROFILES
+            continue
         yield f"{_prose(model)}\n"
         if model is ProjectSettings:
             own = {key: one for key, one in model.model_fields.items() if key not in PolicySettings.model_fields}

@@ -12,7 +12,7 @@ from daemon.guardrails.cooldown import Cooldown
 from daemon.guardrails.freshness import Freshness
 from daemon.settings.duration import format_duration
 from daemon.settings.model import ProjectSettings, Settings
-from daemon.settings.problem import Location
+from daemon.settings.problem import Location, nearest, shown, shown_key
 from daemon.settings.tokens import TokenFile
 from daemon.sources import SourceSettings
 from daemon.sources.probe import ProbeSettings
@@ -20,6 +20,7 @@ from daemon.sources.prometheus import PrometheusSettings
 from daemon.sources.request_logs import Counts, RequestLogsSettings
 from daemon.vercel.fields import is_loopback
 
+_NAMES_SHOWN_MAX = 20
 KINDED = ("sources", "detectors", "guardrails")
 
 
@@ -190,6 +191,21 @@ def projects_are_distinct(settings: Settings) -> Iterator[Violation]:
             first.setdefault(value, index)
 
 
+def profiles_exist(settings: Settings) -> Iterator[Violation]:
+    """Every `profile` that a project names is one of `profiles`."""
+    for base, project in _projects(settings):
+        if project.profile is not None and project.profile not in settings.profiles:
+            meant = nearest(project.profile, settings.profiles)
+            # The names are the writer's own, and may be a token in the wrong place.
+            known = ", ".join([shown_key(one) for one in settings.profiles][:_NAMES_SHOWN_MAX])
+            hint = f"did you mean {shown_key(meant)}?" if meant else f"write one of: {known or '(there are none)'}"
+            yield Violation(
+                # The second input: one that is there and refused is no unknown one.
+                ((*base, "profile"), ("profiles", project.profile)),
+                f"{shown(project.profile)} is not a profile that exists; {hint}",
+            )
+
+
 def one_way_to_each_token(settings: Settings) -> Iterator[Violation]:
     """Each token is given once, as a file or as a variable."""
     for use in ("read", "act"):
@@ -213,6 +229,7 @@ LAWS: tuple[Check, ...] = (
     one_of_each_kind,
     projects_are_named,
     projects_are_distinct,
+    profiles_exist,
     one_way_to_each_token,
 )
 """Refused when broken. The docs show the first line of each, the detectors' own law beside them."""
@@ -226,6 +243,14 @@ def a_token_is_given(settings: Settings) -> Iterator[Violation]:
             (("vercel", "read_token_file"), ("vercel", "read_token")),
             f"no token is given; name the file that holds it, or set the variable {_variable('read')}",
         )
+
+
+def profiles_are_used(settings: Settings) -> Iterator[Violation]:
+    """A profile that no project names changes nothing."""
+    used = {project.profile for project in settings.projects}
+    for name in settings.profiles:
+        if name not in used:
+            yield Violation((("profiles", name),), "no project names this profile, so that it changes nothing")
 
 
 def cooldown_outlasts_verification(settings: Settings) -> Iterator[Violation]:
@@ -289,6 +314,7 @@ def token_files_are_private(settings: Settings) -> Iterator[Violation]:
 
 
 LINTS: tuple[Check, ...] = (
+    profiles_are_used,
     cooldown_outlasts_verification,
     counted_errors_are_not_set_against_requests,
     web_stays_on_this_machine,

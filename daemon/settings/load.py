@@ -1,6 +1,6 @@
 """Reads the configuration: settings that hold, or every mistake at once, each at its place."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydantic_settings import PydanticBaseSettingsSource
 from daemon.settings import files
 from daemon.settings.files import Node, Scalar, Sequence, read_yaml
 from daemon.settings.laws import LAWS, LINTS, Check, Violation, a_token_is_given
-from daemon.settings.model import Settings, VercelSettings, variables
+from daemon.settings.model import PolicySettings, Settings, VercelSettings, variables
 from daemon.settings.problem import ConfigError, Location, Place, Problem, dotted, in_order, nearest, shown_key
 from daemon.settings.shape import NOTHING, Reader, Wanted, describe_bounds, written
 from daemon.settings.tokens import Token, TokenFile, TokenUnreadable
@@ -207,15 +207,22 @@ class _Attempt:
         return way
 
     def _owned(self, location: Location) -> Location:
-        """Return where the value at *location* was written: a project's own key, or the one of `defaults`."""
+        """Return where the value at *location* was written: in the project, in its profile, or in `defaults`."""
         match location:
-            case ("projects", int(index), str(key), *rest):
-                own = self._node(("projects", index))
-                is_policy = isinstance(own, files.Mapping) and key not in own.entries and key not in ("id", "name")
-                defaults = self._node(("defaults",))
-                if is_policy and isinstance(defaults, files.Mapping) and key in defaults.entries:
-                    return ("defaults", key, *rest)
+            case ("projects", int(index), str(key), *rest) if key in PolicySettings.model_fields:
+                for base in self._bases(index):
+                    section = self._node(base)
+                    if isinstance(section, files.Mapping) and key in section.entries:
+                        return (*base, key, *rest)
         return location
+
+    def _bases(self, index: int) -> Iterator[Location]:
+        """Yield where a key of one project may be written, the place that wins first."""
+        yield ("projects", index)
+        profile = self._node(("projects", index, "profile"))
+        if isinstance(profile, Scalar):
+            yield ("profiles", profile.text)
+        yield ("defaults",)
 
     def _is_broken(self, location: Location) -> bool:
         return any(location[: len(one)] == one or one[: len(location)] == location for one in self._broken)
@@ -295,6 +302,8 @@ def _field(location: Location) -> FieldInfo:
     for part in location:
         if isinstance(part, int):
             wanted = Wanted.of(wanted.item)
+        elif wanted.named is not None:
+            wanted = Wanted.of(wanted.named)
         elif part in wanted.kinds:
             wanted = Wanted(wanted.kinds[part])
         else:

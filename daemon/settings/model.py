@@ -29,7 +29,10 @@ SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelt
 PROJECTS_MAX = 10_000
 GAP_INTERVALS = 4
 """A pause between two polls of more intervals than this is told."""
+PROFILES_MAX = 1_000
 DIGEST_CHARACTERS = 12
+NAME_PATTERN = r"^[A-Za-z0-9._-]{1,100}$"
+"""What Vercel allows in a project's name, and we in a profile's."""
 
 
 class LogLevel(StrEnum):
@@ -179,9 +182,9 @@ class PollSettings(Section):
 
 
 class PolicySettings(Section):
-    """When to act and how far to go. Every key can be set for all projects and again for one.
+    """When to act and how far to go. Every key can be set for all projects, again in a profile, and again for one.
 
-    A project's list replaces the list of `defaults` as a whole. The guardrails `cooldown` and `freshness` are always
+    A list replaces the inherited one as a whole. The guardrails `cooldown` and `freshness` are always
     there, with their defaults unless listed.
     """
 
@@ -286,14 +289,20 @@ _TIMINGS = tuple(name for name, field in PolicySettings.model_fields.items() if 
 
 
 class ProjectSettings(PolicySettings):
-    """One project that is watched, by id or name; every key of `defaults` may be set again here for it alone."""
+    """One project that is watched, by id or name; every key of `defaults` may be set again here for it alone.
+
+    What is not set here comes from its profile, and what is not set there from `defaults`.
+    """
 
     id: Annotated[str, StringConstraints(pattern=r"^prj_[A-Za-z0-9]{1,60}$")] | None = Field(
         default=None, description="The project's id, prj_...; it is safer than a name, which may change."
     )
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = Field(
+    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)] | None = Field(
         default=None,
         description="The project's name at Vercel; with an id beside it, only what logs and metrics call it.",
+    )
+    profile: Annotated[str, StringConstraints(pattern=NAME_PATTERN)] | None = Field(
+        default=None, description="Name of the profile, one of `profiles`, whose keys this project inherits."
     )
 
     @property
@@ -326,6 +335,9 @@ class Settings(BaseSettings):
         default=WebhookReceiverSettings(), description="The receiver of Vercel's webhooks."
     )
     defaults: PolicySettings = Field(default=PolicySettings(), description="The policy of every project.")
+    profiles: dict[str, PolicySettings] = Field(
+        default={}, max_length=PROFILES_MAX, description="Policies that several projects share, by name."
+    )
     projects: tuple[ProjectSettings, ...] = Field(
         min_length=1, max_length=PROJECTS_MAX, description="The projects that are watched, at least one."
     )
@@ -345,15 +357,17 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, values: Any) -> Any:
-        """Give each project what `defaults` says of the keys that it does not set itself."""
+        """Give each project what its profile, and then `defaults`, says of the keys that it does not set itself."""
         if not isinstance(values, Mapping) or not isinstance(projects := values.get("projects"), (list, tuple)):
             return values
-        inherited = _given(values.get("defaults"))
-        return {**values, "projects": [{**inherited, **_given(project)} for project in projects]}
+        inherited, profiles = _given(values.get("defaults")), _given(values.get("profiles"))
+        own = [_given(project) for project in projects]
+        # A profile that does not exist gives nothing here, and is told as a broken law.
+        shared = [_given(profiles.get(str(project.get("profile")))) for project in own]
+        return {**values, "projects": [{**inherited, **two, **one} for one, two in zip(own, shared, strict=True)]}
 
     def policy_for(self, project: ProjectSettings) -> Policy:
-        """Return the policy of one of `projects`, whose keys already hold what `defaults` gave them."""
-        assert project in self.projects, "a policy belongs to a configured project"
+        """Return the policy of one of `projects`, whose keys already hold what profile and `defaults` gave them."""
         return replace(project.policy(), poll_gap_max=max(GAP_INTERVALS * self.poll.interval, 2 * MINUTE))
 
 

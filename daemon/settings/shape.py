@@ -4,6 +4,7 @@ The models' own bounds come after it; here are the questions that need the writt
 durations without a unit, percentages.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +38,7 @@ class Nothing(Enum):
 
 
 NOTHING: Final = Nothing.NOTHING
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,11 @@ class Wanted:
     def item(self) -> Any:
         """The type of a list's items; None when this is not a list."""
         return get_args(self.type)[0] if get_origin(self.type) in (tuple, list) else None
+
+    @property
+    def named(self) -> Any:
+        """The type of a section's values under names of the writer's choice; None when this is no such section."""
+        return get_args(self.type)[1] if get_origin(self.type) is dict else None
 
     @property
     def kinds(self) -> dict[str, type[BaseModel]]:
@@ -156,6 +163,8 @@ class Reader:
             return self._leave_out(location)
         if wanted.item is not None:
             return self._read_list(node, wanted, location)
+        if wanted.named is not None:
+            return self._read_named(node, wanted, location)
         if wanted.kinds:
             return self._read_kind(node, wanted, location)
         if _is_model(wanted.type):
@@ -170,6 +179,19 @@ class Reader:
         item = Wanted.of(wanted.item)
         values = [self._read(entry, item, (*location, index)) for index, entry in enumerate(node.items)]
         return NOTHING if NOTHING in values else values
+
+    def _read_named(self, node: Node, wanted: Wanted, location: Location) -> Any:
+        if not isinstance(node, Mapping):
+            return self._note(location, node.place, f"{_seen(node)}; write names, and under each its keys")
+        values: dict[str, Any] = {}
+        for name, (place, entry) in node.entries.items():
+            if not _NAME.fullmatch(name):
+                self._note((*location, name), place, "is no name; write letters, digits, '.', '_' and '-', at most 100")
+                continue
+            value = self._read(entry, Wanted.of(wanted.named), (*location, name))
+            if value is not NOTHING:
+                values[name] = value
+        return values
 
     def _read_kind(self, node: Node, wanted: Wanted, location: Location) -> Any:
         """Return the values of a section whose `kind:` names the model to read it by."""

@@ -53,6 +53,31 @@ def test_a_project_inherits_defaults_and_overrides_them_for_itself_alone(tmp_pat
     assert [(one.windows, one.window) for one in blog.detectors] == [(5, timedelta(minutes=2))]  # type: ignore[attr-defined]
 
 
+def test_a_project_inherits_defaults_then_its_profile_and_then_says_its_own(tmp_path: Path) -> None:
+    settings = loaded(
+        tmp_path,
+        """
+        defaults: {posture: approve, approval_ttl: 20m, detectors: [{kind: threshold, windows: 9}]}
+        profiles:
+          checkout: {posture: automatic, decision_ttl: 2m, detectors: [{kind: threshold, min_errors: 7}]}
+        projects:
+          - {name: shop, profile: checkout, decision_ttl: 4m}
+          - {name: blog}
+        """,
+    )
+    shop, blog = (settings.policy_for(project) for project in settings.projects)
+    assert (shop.posture, blog.posture) == (Posture.AUTOMATIC, Posture.APPROVE)
+    assert (shop.decision_ttl, shop.approval_ttl) == (timedelta(minutes=4), timedelta(minutes=20))
+    # The profile's list stands for the whole list: nothing of the one in defaults is left.
+    assert [(one.windows, one.min_errors) for one in shop.detectors] == [(5, 7)]  # type: ignore[attr-defined]
+    assert [one.windows for one in blog.detectors] == [9]  # type: ignore[attr-defined]
+
+
+def test_a_profile_is_no_variable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="LASTGOOD_PROFILES__CHECKOUT: is not a setting"):
+        loaded(tmp_path, "projects: [{name: shop}]", {"LASTGOOD_PROFILES__CHECKOUT": "x"})
+
+
 def test_settings_built_from_values_inherit_as_well() -> None:
     settings = Settings(defaults=PolicySettings(posture=Posture.APPROVE), projects=({"name": "shop"},))
     assert settings.projects[0].posture is Posture.APPROVE
