@@ -41,9 +41,15 @@ class CrossCheck:
     """
 
     def __init__(self, chains: Mapping[ProjectId, Sequence[Source]], clock: Clock) -> None:
-        self._chains = {project: tuple(chain) for project, chain in chains.items() if len(chain) > 1}
+        self._chains = _several(chains)
         self._clock = clock
         self._files: dict[ProjectId, _File] = {}
+
+    def watch(self, chains: Mapping[ProjectId, Sequence[Source]]) -> None:
+        """Compare by these chains from now on; a project whose chain is another one begins anew."""
+        known, self._chains = self._chains, _several(chains)
+        for project in [one for one in self._files if known[one] != self._chains.get(one)]:
+            del self._files[project]
 
     def note(self, project: ProjectId, reading: Reading, *, since: datetime) -> None:
         """Keep what was judged. With another source than before it begins anew: two are compared, never three."""
@@ -70,15 +76,24 @@ class CrossCheck:
         """Ask every source about the projects that another one is judged by, and compare."""
         for source, projects in self._others():
             for batch in [projects] if source.is_fleet_wide else [[one] for one in projects]:
-                wanted = [Wanted(one, self._since(one, source.name)) for one in batch]
+                asked = [one for one in batch if self._asks(one, source)]
+                wanted = [Wanted(one, self._since(one, source.name)) for one in asked]
+                if not wanted:
+                    continue
                 readings = await source.collect(wanted, now=self._clock.now())
                 for one in wanted:
                     answer = readings[one.project]
+                    if not self._asks(one.project, source):
+                        continue
                     if isinstance(answer, Reading):
                         self._compare(one, answer)
                     else:
                         # A witness that cannot be heard is worth knowing before it is needed.
                         self._note_silence(one.project, SourceTrouble(source.name, answer.reason, str(answer)))
+
+    def _asks(self, project: ProjectId, source: Source) -> bool:
+        """Return whether the project is still there and reads *source*: while one was asked, chains may change."""
+        return project in self._files and any(one is source for one in self._chains[project])
 
     def _note_silence(self, project: ProjectId, trouble: SourceTrouble) -> None:
         """Remember a witness's trouble; that it told another story before stands until it is heard again."""
@@ -119,6 +134,10 @@ class CrossCheck:
             f"{start:%H:%M:%S} UTC, where {known.judged_by} counts {one.errors} of {one.requests}"
         )
         known.findings[reading.source] = SourceTrouble(reading.source, SignalReason.DISAGREEING, sentence)
+
+
+def _several(chains: Mapping[ProjectId, Sequence[Source]]) -> dict[ProjectId, tuple[Source, ...]]:
+    return {project: tuple(chain) for project, chain in chains.items() if len(chain) > 1}
 
 
 def _doubts(file: _File, *, now_judged: str) -> dict[str, SourceTrouble]:

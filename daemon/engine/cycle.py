@@ -76,14 +76,19 @@ class Poller:
         tokens: TokenWatch,
         read_seconds_max: float = _READ_SECONDS_MAX,
     ) -> None:
-        self._projects = tuple(projects)
-        crosscheck, sweep = CrossCheck(sources, clock), Sweep(hosting, [one.id for one in self._projects], moments)
+        self.projects = tuple(projects)
+        """Those that are polled."""
+        self.generation = 1
+        """Which configuration is in force, counted from the start: for the log."""
+        self._next: tuple[tuple[Project, ...], Mapping[ProjectId, Sequence[Source]]] | None = None
+        self._crosscheck = CrossCheck(sources, clock)
+        self._every_project = Sweep(hosting, [one.id for one in self.projects], moments)
         self._signals = Signals(
             sources,
             clock,
             collect_seconds_max=read_seconds_max,
             guard=self._guard_counts,
-            crosscheck=crosscheck,
+            crosscheck=self._crosscheck,
             tokens=tokens,
         )
         self._hosting = hosting
@@ -94,14 +99,13 @@ class Poller:
         self._metrics = metrics
         self._housekeeping = housekeeping
         self._read_seconds_max = read_seconds_max
-        self._sweep = sweep if len(self._projects) >= SWEPT_FROM_PROJECTS else None
         rounds = partial(Rounds, clock=clock, supervisor=supervisor)
         self._rounds = (
-            rounds(crosscheck.check, every_seconds=CHECK_EVERY_SECONDS, name="crosscheck"),
+            rounds(self._crosscheck.check, every_seconds=CHECK_EVERY_SECONDS, name="crosscheck"),
             rounds(tokens.check, every_seconds=TOKENS_EVERY_SECONDS, name="tokens"),
-            *([rounds(sweep.read, every_seconds=SWEEP_EVERY_SECONDS, name="sweep")] if self._sweep else []),
         )
-        self._by_id = {project.id: project for project in self._projects}
+        self._sweeping = rounds(self._every_project.read, every_seconds=SWEEP_EVERY_SECONDS, name="sweep")
+        self._by_id = {project.id: project for project in self.projects}
         self._woken: set[ProjectId] = set()
         self._has_paged_bug = False
         self._token: int | None = None
@@ -119,8 +123,28 @@ class Poller:
         # A look that a mitigation asked for may be under way when ours is due.
         return self._signals.seconds_max + 2 * self._read_seconds_max
 
+    @property
+    def _sweep(self) -> Sweep | None:
+        """The sweep; None where there are few enough projects to look at each of them."""
+        return self._every_project if len(self.projects) >= SWEPT_FROM_PROJECTS else None
+
+    def watch(self, projects: Sequence[Project], sources: Mapping[ProjectId, Sequence[Source]]) -> None:
+        """Poll *projects*, and no others, from the next cycle on; one that runs ends with those it began with."""
+        self._next = tuple(projects), sources
+
+    def _take_over(self) -> None:
+        if self._next is None:
+            return
+        (self.projects, sources), self._next = self._next, None
+        self._by_id = {project.id: project for project in self.projects}
+        self._woken &= self._by_id.keys()
+        self._signals.watch(sources)
+        self._crosscheck.watch(sources)
+        self._every_project.watch(list(self._by_id))
+
     async def run_cycle(self) -> None:
         """Poll every project once. A daemon without the lease does nothing but ask for it again."""
+        self._take_over()
         started = self.last_progress = self._clock.monotonic()
         if not await self._leadership.renew():
             self._stand_by()
@@ -130,9 +154,9 @@ class Poller:
         self._awaited = ""
         self._metrics.leader.set(1)
         await self._resume_when_new()
-        for one in self._rounds:
+        for one in (*self._rounds, *([self._sweeping] if self._sweep else [])):
             one.begin_when_due()
-        wants = [self._want(project) for project in self._projects if not (project.is_frozen or project.needs_resume)]
+        wants = [self._want(project) for project in self.projects if not (project.is_frozen or project.needs_resume)]
         await self._signals.collect(wants, self._deliver)
         await self._tell_suspicion()
         self.last_completed = self.last_progress = self._clock.monotonic()
@@ -144,7 +168,7 @@ class Poller:
     async def _tell_suspicion(self) -> None:
         """Let the projects that nobody deployed vote on the platform, and tell those in trouble what they said."""
         moment = self._moments.now()
-        watched = [(one, one.state, one.policy()) for one in self._projects if one.state]
+        watched = [(one, one.state, one.policy()) for one in self.projects if one.state]
         sentence = suspicion(
             vote for _, state, policy in watched if (vote := vote_of(state, policy, moment)) is not None
         )
@@ -161,11 +185,11 @@ class Poller:
         """Write one line for a whole fleet: who is seen, and where something goes on."""
         if self._sweep is None:
             return
-        states = [project.state for project in self._projects if project.state]
+        states = [project.state for project in self.projects if project.state]
         seen = Counter(one.signal.state for one in states if one.signal)
         log.info(
             "fleet.polled",
-            projects=len(self._projects),
+            projects=len(self.projects),
             incidents=sum(one.incident is not None for one in states),
             **{state.value: seen[state] for state in SignalState},
         )
@@ -183,7 +207,7 @@ class Poller:
         trouble = self._leadership.trouble
         unwatched = [
             project
-            for project in self._projects
+            for project in self.projects
             if not project.is_frozen and (trouble or (self._leadership.lease and project.state is None))
         ]
         self._store_trouble_cycles = self._store_trouble_cycles + 1 if unwatched else 0
@@ -203,10 +227,10 @@ class Poller:
         assert lease is not None, "the lease was just taken"
         if lease.token != self._token:
             log.info("lease.taken", holder=lease.holder, term=lease.token)
-            for project in self._projects:
+            for project in self.projects:
                 project.needs_resume = True
         self._token = lease.token
-        for project in self._projects:
+        for project in self.projects:
             if project.needs_resume and not project.is_frozen:
                 await self._supervisor.guard(self._resume(project), name=f"{project.id}:resume", on_bug=project.freeze)
 
@@ -277,9 +301,9 @@ class Poller:
             log.warning("cycle.failed", project=project.id, summary="nothing was committed, so nothing was decided")
             return
         self._metrics.last_cycle.labels(project=project.id).set(self._clock.now().timestamp())
-        self._tell_log(project.state, before, began)
+        self._tell_log(project.state, before, began, ruled_by=project.ruled_by)
 
-    def _tell_log(self, state: ProjectState, before: Reason | None, began: float) -> None:
+    def _tell_log(self, state: ProjectState, before: Reason | None, began: float, *, ruled_by: str) -> None:
         """Write the cycle's canonical line; of a fleet, only of the projects in which something goes on."""
         ended = state.last_ended
         just_ended = ended if ended and ended.trail[-1].moment.elapsed >= began else None
@@ -289,6 +313,8 @@ class Poller:
             "production": state.serving.id if state.serving else None,
             "incident": state.incident.state if state.incident else None,
             "reason": state.decision.reason,
+            "generation": self.generation,
+            "digest": ruled_by,
             # An incident that ended in this cycle is what the cycle was about.
             "summary": just_ended.trail[-1].sentence if just_ended else state.decision.sentence,
         }

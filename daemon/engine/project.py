@@ -54,7 +54,8 @@ class Project:
     `state` is None before it was loaded, and after a commit that failed. The latter sets `needs_resume` too, however
     soon the next commit succeeds: what was under way has lost its thread, and only `resume` takes it up. After a bug
     `is_frozen` stays set until a restart: production is left as it is. Whoever reads production holds `looking` until
-    its event was taken in, so that no older answer follows a newer one.
+    its event was taken in, so that no older answer follows a newer one. `ruled_by` is the digest of the policy by
+    which the newest events were taken in; '' before the first.
     """
 
     id: ProjectId
@@ -68,6 +69,7 @@ class Project:
     state: ProjectState | None = None
     needs_resume: bool = True
     is_frozen: bool = False
+    ruled_by: str = ""
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _version: int = 0
     _committed: Instant | None = None
@@ -203,6 +205,7 @@ class Project:
         commands: list[Command] = []
         steps: list[_Step] = []
         policy = self.policy()
+        self.ruled_by = policy.digest
         for event in events:
             before = state
             state, asked = step(state, event, policy)

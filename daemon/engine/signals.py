@@ -108,7 +108,20 @@ class Signals:
     @property
     def seconds_max(self) -> float:
         """Return how long one project may wait for its counts, in real time."""
-        return self._collect_seconds_max * max(len(chain) for chain in self._chains.values())
+        return self._collect_seconds_max * max((len(chain) for chain in self._chains.values()), default=1)
+
+    def watch(self, chains: Mapping[ProjectId, Sequence[Source]]) -> None:
+        """Read these chains from now on; between two collections. What is known of a source goes when it goes."""
+        assert all(chains.values()), "a project has at least one source"
+        known, self._chains = self._chains, {project: tuple(chain) for project, chain in chains.items()}
+        for project, chain in known.items():
+            kept = {id(one) for one in self._chains.get(project, ())}
+            for one in chain:
+                if id(one) not in kept:
+                    self._troubles[project].pop(one.name, None)
+                    self._rests_until.pop((project, one.name), None)
+            if not kept:
+                del self._troubles[project]
 
     async def collect(self, wants: Iterable[Want], deliver: Deliver) -> None:
         """Read what is wanted, and *deliver* each project's answer as soon as it is there."""

@@ -30,6 +30,11 @@ class Sweep:
         self._moments = moments
         self._found: dict[ProjectId, Swept] = {}
 
+    def watch(self, projects: Sequence[ProjectId]) -> None:
+        """Read these from the next time on; what was found of others before says nothing any more."""
+        self._projects = tuple(projects)
+        self._found = {}
+
     async def read(self) -> None:
         """Read all of them once."""
         moment = self._moments.now()

@@ -1,6 +1,6 @@
 """Every metric of the daemon, declared once, on an injected registry."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
@@ -233,6 +233,15 @@ class Metrics:
                 self.incidents.labels(project=project, outcome=trigger)
             for action_outcome in _ACTION_OUTCOMES:
                 self.actions.labels(project=project, action="rollback", outcome=action_outcome, reason=Reason.NONE)
+
+    def forget(self, projects: Collection[str]) -> None:
+        """Remove every series of *projects*, which are watched no more: an alert on their age would never end."""
+        for metric in vars(self).values():
+            if not isinstance(metric, Counter | Gauge):
+                continue
+            samples = [sample for family in metric.collect() for sample in family.samples]
+            for values in {tuple(one.labels.values()) for one in samples if one.labels.get("project") in projects}:
+                metric.remove(*values)
 
 
 def show_build(registry: CollectorRegistry, *, version: str) -> None:

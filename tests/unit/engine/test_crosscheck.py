@@ -1,6 +1,6 @@
 """Second opinions: asked for seldom, compared over the same time, and standing until the next round."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from daemon.core.facts import ErrorRateSample, ProjectId
@@ -29,10 +29,13 @@ class Witness:
         self.name, self.ratio, self.is_fleet_wide = name, ratio, fleet
         self.is_witness = False
         self.trouble: PortError | None = None
+        self.before_answer: Callable[[], None] | None = None
         self.asked: list[list[Wanted]] = []
 
     async def collect(self, wanted: Sequence[Wanted], *, now: datetime) -> dict[ProjectId, Reading | PortError]:
         self.asked.append(list(wanted))
+        if self.before_answer:
+            self.before_answer()
         return {one.project: self.trouble or self.reading(one.since, now) for one in wanted}
 
     def reading(self, since: datetime, until: datetime) -> Reading:
@@ -147,3 +150,37 @@ async def test_a_project_with_one_source_has_nobody_to_ask() -> None:
     crosscheck.note(PROJECT, alone.reading(clock.now() - MINUTE, clock.now()), since=clock.now() - MINUTE)
     await crosscheck.check()
     assert (alone.asked, crosscheck.findings(PROJECT)) == ([], ())
+
+
+async def test_what_is_watched_in_another_way_is_compared_anew_and_the_rest_goes_on() -> None:
+    house = House(PROJECT, OTHER)
+    house.judge.ratio = 0.3
+    for project in (PROJECT, OTHER):
+        await house.judge_for(5, project=project)
+    await house.crosscheck.check()
+    both = (house.judge, house.witness)
+    house.crosscheck.watch({PROJECT: both, OTHER: (house.judge, Witness("witness"))})
+    assert [len(house.crosscheck.findings(one)) for one in (PROJECT, OTHER)] == [1, 0]
+    house.crosscheck.watch({OTHER: both})
+    assert house.crosscheck.findings(PROJECT) == ()
+
+
+async def test_what_is_no_longer_watched_when_the_answer_comes_is_not_compared() -> None:
+    for fleet in (True, False):
+        house = House(PROJECT, OTHER, fleet=fleet)
+        house.judge.ratio = 0.3
+        await house.judge_for(5)
+        await house.judge_for(5, project=OTHER)
+        house.witness.before_answer = lambda house=house: house.crosscheck.watch({OTHER: (house.judge, house.witness)})
+        await house.crosscheck.check()
+        assert house.crosscheck.findings(PROJECT) == ()
+        assert [one.reason for one in house.crosscheck.findings(OTHER)] == [SignalReason.DISAGREEING]
+
+
+async def test_whoever_is_no_longer_watched_when_the_turn_comes_is_not_asked_for() -> None:
+    house = House(PROJECT, OTHER)
+    await house.judge_for(5)
+    await house.judge_for(5, project=OTHER)
+    house.witness.before_answer = lambda: house.crosscheck.watch({PROJECT: (house.judge, house.witness)})
+    await house.crosscheck.check()
+    assert [[one.project for one in asked] for asked in house.witness.asked] == [[PROJECT]]

@@ -1,6 +1,7 @@
 """One poll: who may poll, what is told of the world, and what a person sees of it."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -238,6 +239,8 @@ async def test_each_cycle_ends_in_one_line_with_a_sentence() -> None:
                 "production": GOOD.id,
                 "incident": None,
                 "reason": Reason.NONE,
+                "generation": 1,
+                "digest": daemon.policy.digest,
                 "summary": daemon.state.decision.sentence,
             }
         ]
@@ -378,3 +381,64 @@ async def test_I_18_errors_everywhere_are_the_platforms_unless_everything_was_ju
         assert [one is not None for one in told] == [not is_deployed] * 5
         if not is_deployed:
             assert "errors began on 5 of 5 projects" in str(told[0])
+
+
+# Other projects than before
+
+
+async def test_other_projects_are_polled_from_the_next_cycle_on_and_the_one_that_runs_ends_with_its_own() -> None:
+    world = World()
+    async with a_daemon(world, projects=[PROJECT, OTHER]) as daemon:
+        first, second = daemon.projects
+        daemon.poller.watch([first], {PROJECT: [world.source]})
+        await daemon.poll()
+        assert (first.state is not None, second.state) == (True, None)
+        world.source.before_answer = lambda: tell_of_another(daemon, world)
+        await daemon.poll()
+        assert second.state is None, "the cycle began without it"
+        world.source.before_answer = None
+        await daemon.poll()
+        assert second.state is not None
+        assert [one.id for one in daemon.poller.projects] == [PROJECT, OTHER]
+
+
+async def tell_of_another(daemon: FakeDaemon, world: World) -> None:
+    daemon.poller.watch(daemon.projects, {one.id: [world.source] for one in daemon.projects})
+
+
+async def test_nothing_at_all_to_poll_is_no_trouble() -> None:
+    world = World()
+    async with a_daemon(world) as daemon:
+        daemon.poller.watch([], {})
+        await daemon.live(30)
+        daemon.poller.wake(PROJECT)
+        assert (world.hosting.reads, daemon.poller.last_completed) == (0, 20)
+
+
+async def test_what_is_new_to_the_poller_is_resumed_before_anything_else() -> None:
+    world = World()
+    async with a_daemon(world) as daemon:
+        await daemon.breach()
+        assert daemon.incident.state is State.MITIGATING
+        incident = daemon.incident.id
+    async with a_daemon(world, holder="two") as daemon:
+        await world.clock.advance(TTL_SECONDS)
+        own = daemon.projects
+        daemon.poller.watch([], {})
+        await daemon.poll()
+        daemon.poller.watch(own, {PROJECT: [world.source]})
+        await daemon.live(60)
+        assert daemon.incident.id == incident
+        assert len(world.hosting.sent) == 1, "nothing was sent a second time"
+
+
+async def test_a_cycle_tells_under_which_configuration_it_was_decided() -> None:
+    world = World()
+    async with a_daemon(world, replace(a_policy(), digest="one")) as daemon:
+        with capture_logs() as lines:
+            await daemon.poll()
+            daemon.policy = replace(a_policy(), digest="two")
+            daemon.poller.generation = 2
+            await daemon.poll()
+    told = [(line["generation"], line["digest"]) for line in lines if line["event"] == "cycle.completed"]
+    assert told == [(1, "one"), (2, "two")]

@@ -188,3 +188,33 @@ async def test_a_source_that_hangs_is_given_up_and_keeps_nobody_else_waiting() -
     await house.collect()
     assert (house.source_of(SHOP), house.source_of(BLOG)) == ("second", "first")
     assert "given up" in house.delivered[SHOP].troubles[0].sentence
+
+
+async def test_a_source_that_stays_in_its_chain_goes_on_resting_and_one_that_is_new_is_asked_at_once() -> None:
+    first, second = ScriptedSource("first", Unavailable("503")), ScriptedSource("second")
+    house = House({SHOP: [first, second]})
+    await house.collect()
+    house.signals.watch({SHOP: [first, second, ScriptedSource("third")]})
+    await house.collect()
+    assert (len(first.asked), [one.source for one in house.delivered[SHOP].troubles]) == (1, ["first"])
+    mended = ScriptedSource("first")
+    house.signals.watch({SHOP: [mended, second]})
+    await house.collect()
+    assert (house.source_of(), house.delivered[SHOP].troubles) == ("first", ())
+    assert len(mended.asked) == 1
+
+
+async def test_a_chain_that_was_taken_away_and_came_back_begins_without_its_troubles() -> None:
+    first, second = ScriptedSource("first", Refused("no plan", status=402)), ScriptedSource("second")
+    house = House({SHOP: [first, second], BLOG: [second]})
+    await house.collect()
+    house.signals.watch({BLOG: [second]})
+    house.signals.watch({SHOP: [first, second], BLOG: [second]})
+    await house.collect()
+    assert (house.source_of(), house.delivered[SHOP].troubles) == ("first", ())
+
+
+async def test_nobody_to_ask_for_is_no_trouble() -> None:
+    house = House({}, seconds_max=5.0)
+    await house.collect()
+    assert (house.delivered, house.signals.seconds_max) == ({}, 5.0)

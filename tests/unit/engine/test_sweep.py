@@ -151,3 +151,16 @@ async def test_news_of_a_project_that_nobody_watches_are_ignored() -> None:
         daemon.poller.wake(ProjectId("prj_unknown"))
         await settle()
         assert world.hosting.reads == 0
+
+
+@pytest.mark.slow
+async def test_a_fleet_that_loses_a_project_too_many_is_looked_at_one_by_one_and_swept_again_when_it_is_back() -> None:
+    world = World()
+    async with a_fleet(world) as daemon:
+        chains = {one.id: [world.source] for one in daemon.projects}
+        daemon.poller.watch(daemon.projects[1:], chains)
+        await daemon.poll()
+        assert (world.hosting.reads, world.hosting.sweeps) == (len(FLEET) - 1, 0)
+        daemon.poller.watch(daemon.projects, chains)
+        await daemon.live(SWEEP_EVERY_SECONDS + INTERVAL_SECONDS)
+        assert (world.hosting.reads, world.hosting.sweeps) == (len(FLEET) - 1, 1)

@@ -83,3 +83,14 @@ def test_two_registries_do_not_share_anything() -> None:
     one, two = some_metrics(), some_metrics()
     one.store_failures.inc()
     assert series(two)[("lastgood_store_failures_total", ())] == 0
+
+
+def test_of_a_project_that_is_watched_no_more_no_series_is_left_and_the_others_stay() -> None:
+    metrics = some_metrics()
+    metrics.initialise(PROJECTS)
+    metrics.last_cycle.labels(project="prj_blog").set(1)
+    metrics.cycles.labels(project="prj_shop", outcome="completed").inc(3)
+    before = {key for key in series(metrics) if ("project", "prj_blog") not in key[1]}
+    metrics.forget({"prj_blog", "prj_unknown"})
+    assert series(metrics).keys() == before
+    assert series(metrics)[("lastgood_cycles_total", (("outcome", "completed"), ("project", "prj_shop")))] == 3
