@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+from daemon.bootstrap.fleet import Fleet
 from daemon.engine.cycle import Poller
 from daemon.engine.leadership import Leadership
-from daemon.engine.project import Project
 from daemon.ports.clock import Clock
+from daemon.runtime.scheduler import Bell
 from daemon.web.app import Health
 
 CYCLE_AGE_INTERVALS = 4
@@ -14,26 +15,27 @@ CYCLE_AGE_INTERVALS = 4
 
 def tell_health(
     poller: Poller,
-    projects: tuple[Project, ...],
+    fleet: Fleet,
     leadership: Leadership,
     clock: Clock,
     *,
-    interval: float,
-    stuck_after: float,
+    bell: Bell,
+    clock_factor: float,
 ) -> Callable[[], Health]:
-    """Return what tells it: *interval* and *stuck_after* are seconds of *clock*."""
+    """Return what tells it. *clock* runs *clock_factor* times faster than real time."""
     started = clock.monotonic()
 
     def health() -> Health:
+        silent_seconds_max = CYCLE_AGE_INTERVALS * bell.interval_seconds
         last = poller.last_completed
         return Health(
             cycle_age_seconds=clock.monotonic() - (started if last is None else last),
             has_completed=last is not None,
-            cycle_age_seconds_max=CYCLE_AGE_INTERVALS * interval,
+            cycle_age_seconds_max=silent_seconds_max,
             progress_age_seconds=clock.monotonic() - poller.last_progress,
-            progress_age_seconds_max=stuck_after,
+            progress_age_seconds_max=silent_seconds_max + poller.poll_seconds_max * clock_factor,
             is_leader=leadership.lease is not None,
-            frozen=tuple(project.id for project in projects if project.is_frozen),
+            frozen=tuple(project.id for project in fleet.projects if project.is_frozen),
         )
 
     return health

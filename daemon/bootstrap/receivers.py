@@ -18,8 +18,8 @@ from daemon.ports.buckets import Buckets
 from daemon.ports.clock import Clock
 from daemon.runtime.clock import RandomIds
 from daemon.settings import Settings
+from daemon.settings.change import keeps_buckets
 from daemon.settings.tokens import TokenFile
-from daemon.sources.log_drain import LogDrainSettings
 from daemon.stores.memory_buckets import MemoryBuckets
 from daemon.stores.sql_buckets import open_sqlite_buckets
 from daemon.telemetry.drain import DrainRecorder
@@ -72,8 +72,7 @@ async def open_buckets(settings: Settings, stack: AsyncExitStack) -> Buckets:
 
     Raises StoreUnavailable.
     """
-    sources = (one for project in settings.projects for one in project.sources)
-    if not (settings.drain.secret_files or any(isinstance(one, LogDrainSettings) for one in sources)):
+    if not keeps_buckets(settings):
         return MemoryBuckets()
     buckets = await open_sqlite_buckets(settings.store.path)
     stack.push_async_callback(buckets.close)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from daemon.settings import ConfigError, Settings, TokenUnreadable, load
+from daemon.settings import ConfigError, Loaded, Settings, TokenUnreadable, load
 from daemon.settings.tokens import Token, TokenFile
 
 CONFIG_HELP = "The YAML configuration file."
@@ -21,6 +21,11 @@ def load_or_exit(path: Path, *, checks_tokens: bool = False) -> Settings:
 
     Without *checks_tokens* it does not matter whether the caller may read them.
     """
+    return loaded_or_exit(path, checks_tokens=checks_tokens).settings
+
+
+def loaded_or_exit(path: Path, *, checks_tokens: bool) -> Loaded:
+    """Do the same, and return all that is known of them."""
     try:
         loaded = load(path, os.environ, checks_tokens=checks_tokens)
     except ConfigError as error:
@@ -28,7 +33,7 @@ def load_or_exit(path: Path, *, checks_tokens: bool = False) -> Settings:
         raise typer.Exit(2) from error
     for warning in loaded.warnings if checks_tokens else ():
         typer.echo(f"warning: {warning}", err=True)
-    return loaded.settings
+    return loaded
 
 
 def tokens_of(settings: Settings) -> Callable[[], list[str]]:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import structlog
@@ -93,6 +93,11 @@ async def _first(stop: asyncio.Event, serving: asyncio.Task[None]) -> None:
         stopping = group.create_task(stop.wait())
         await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+
+
+def ask_on_hangup(ask: Callable[[], None]) -> None:
+    """Let SIGHUP *ask* for the configuration to be read again, instead of ending the process."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ask)
 
 
 def stop_on_signals() -> asyncio.Event:

@@ -34,17 +34,37 @@ class Bell:
         self._ring = ring
         self._interval_seconds = interval_seconds
         self._clock = clock
-        self._real_interval = timedelta(seconds=interval_seconds * real_seconds_per_second)
+        self._real_seconds_per_second = real_seconds_per_second
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._last_rung = clock.monotonic()
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def interval_seconds(self) -> float:
+        """The time between two rings, on the clock."""
+        return self._interval_seconds
+
+    @property
+    def _real_interval(self) -> timedelta:
+        return timedelta(seconds=self._interval_seconds * self._real_seconds_per_second)
+
+    def change_interval(self, seconds: float) -> None:
+        """Ring every *seconds* of the clock from now on; a ring that runs is not disturbed."""
+        if seconds == self._interval_seconds:
+            return
+        self._interval_seconds = seconds
+        if self._scheduler.running:
+            self._scheduler.reschedule_job("poll", trigger=self._trigger())
+
+    def _trigger(self) -> IntervalTrigger:
+        return IntervalTrigger(seconds=self._real_interval.total_seconds(), timezone=UTC)
+
     def start(self) -> None:
         """Begin to ring, the first time at once."""
         self._scheduler.add_job(
             self._ring_once,
-            IntervalTrigger(seconds=self._real_interval.total_seconds(), timezone=UTC),
+            self._trigger(),
             id="poll",
             next_run_time=datetime.now(UTC),
             coalesce=True,

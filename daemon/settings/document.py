@@ -32,6 +32,12 @@ exits with 2; it exits with 0 when the configuration holds, warnings included.
   A variable that looks like a setting and is none is refused.
 * **Tokens** are never in the file. Each has a file of its own, read again at each use, so that a rotated token needs no
   restart; while that file is missing or empty, nothing is sent. A variable holds a token until the next start.
+* **Changes** of the file are in force within two seconds, one after SIGHUP (`systemctl kill -s HUP lastgood`), as a
+  whole or not at all: a file with a mistake changes nothing, is told in the log (`config.rejected`) and leaves
+  `lastgood_config_reload_success` at 0. `defaults`, `profiles`, `projects`, `poll.interval` and `log.level` can change;
+  a file that changes anything else is refused, and says what needs a restart. Thresholds stay with an incident that is
+  open; posture and guardrails are ruled under the newest configuration. A project that is named no more is let go when
+  no incident of it is open, and until then only observed.
 """
 
 

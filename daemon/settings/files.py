@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from daemon.settings.problem import Location, Place, Problem, dotted, shown
+from daemon.settings.problem import ConfigError, Location, Place, Problem, dotted, shown
 
 BYTES_MAX = 4 * 1024 * 1024
 DEPTH_MAX = 12
@@ -62,25 +62,30 @@ class _Refused(Exception):
         self.problem = problem
 
 
-def read_yaml(path: Path) -> tuple[Mapping, list[Problem]]:
-    """Return what *path* holds, as far as it can be read, and every mistake of its YAML."""
-    empty = Mapping(Place(str(path), 1, 1))
+def read_content(path: Path) -> bytes:
+    """Return what *path* holds. Raises ConfigError when it cannot be read, or is too long."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(BYTES_MAX + 1)
     except OSError as error:
         # `strerror` is the system's own sentence: it holds no content.
         message = f"cannot be read ({error.strerror or type(error).__name__}); name a file that this user may read"
-        return empty, [Problem(Place(str(path)), "", message)]
+        raise ConfigError([Problem(Place(str(path)), "", message)]) from error
     if len(content) > BYTES_MAX:
-        message = f"has {len(content)} bytes, at most {BYTES_MAX} are read; split the projects over several daemons"
-        return empty, [Problem(Place(str(path)), "", message)]
+        message = f"has more than the {BYTES_MAX} bytes that are read; split the projects over several daemons"
+        raise ConfigError([Problem(Place(str(path)), "", message)])
+    return content
+
+
+def decode_yaml(content: bytes, origin: str) -> tuple[Mapping, list[Problem]]:
+    """Return what a file's *content* holds, as far as it can be read, and every mistake of its YAML."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        place = Place(str(path), line, error.start - content.rfind(b"\n", 0, error.start))
-        return empty, [Problem(place, "", "is not UTF-8 text; save the file as UTF-8")]
-    return parse_yaml(text, str(path))
+        place = Place(origin, line, error.start - content.rfind(b"\n", 0, error.start))
+        return Mapping(Place(origin, 1, 1)), [Problem(place, "", "is not UTF-8 text; save the file as UTF-8")]
+    return parse_yaml(text, origin)
 
 
 def parse_yaml(text: str, origin: str) -> tuple[Mapping, list[Problem]]:

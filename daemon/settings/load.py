@@ -1,6 +1,7 @@
 """Reads the configuration: settings that hold, or every mistake at once, each at its place."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +13,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import PydanticBaseSettingsSource
 
 from daemon.settings import files
-from daemon.settings.files import Node, Scalar, Sequence, read_yaml
+from daemon.settings.files import Node, Scalar, Sequence, decode_yaml, read_content
 from daemon.settings.laws import LAWS, LINTS, Check, Violation, a_token_is_given
-from daemon.settings.model import PolicySettings, Settings, VercelSettings, variables
+from daemon.settings.model import DIGEST_CHARACTERS, PolicySettings, Settings, VercelSettings, variables
 from daemon.settings.problem import ConfigError, Location, Place, Problem, dotted, in_order, nearest, shown_key
 from daemon.settings.shape import NOTHING, Reader, Wanted, describe_bounds, written
 from daemon.settings.tokens import Token, TokenFile, TokenUnreadable
@@ -28,10 +29,15 @@ ROUNDS_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings that hold, and what is unwise about them."""
+    """Settings that hold, and what is unwise about them.
+
+    `digest` is that of the file's content, as `sha256sum` would begin. `blame` gives what is wrong a place in the file.
+    """
 
     settings: Settings
     warnings: tuple[Problem, ...]
+    digest: str
+    blame: Callable[[Violation], Problem]
 
 
 def load_settings(path: Path, env: Mapping[str, str]) -> Settings:
@@ -42,12 +48,18 @@ def load_settings(path: Path, env: Mapping[str, str]) -> Settings:
     return load(path, env).settings
 
 
-def load(path: Path, env: Mapping[str, str], *, checks_tokens: bool = True) -> Loaded:
+def content_digest(content: bytes) -> str:
+    """Return what names a file's *content*: the beginning of its SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:DIGEST_CHARACTERS]
+
+
+def load(path: Path, env: Mapping[str, str], *, checks_tokens: bool = True, content: bytes | None = None) -> Loaded:
     """Return settings and warnings; without *checks_tokens* nothing is asked of tokens: for a machine without them.
 
-    Raises ConfigError with every mistake.
+    *content* is what the file holds, where it was read already. Raises ConfigError with every mistake.
     """
-    root, problems = read_yaml(path)
+    content = read_content(path) if content is None else content
+    root, problems = decode_yaml(content, str(path))
     if problems and not root.entries:
         raise ConfigError(in_order(problems))
     problems += _add_variables(root, env)
@@ -63,7 +75,7 @@ def load(path: Path, env: Mapping[str, str], *, checks_tokens: bool = True) -> L
     if problems:
         raise ConfigError(in_order(problems))
     assert settings is not None, "settings that cannot be built have a problem"
-    return Loaded(settings, tuple(in_order(warnings)))
+    return Loaded(settings, tuple(in_order(warnings)), content_digest(content), attempt.problem)
 
 
 def _add_variables(root: files.Mapping, env: Mapping[str, str]) -> list[Problem]:
@@ -156,7 +168,7 @@ class _Attempt:
     def found(self, settings: Settings, checks: Iterable[Check]) -> list[Problem]:
         """Return what *checks* find, each with its place."""
         return [
-            self._problem(violation)
+            self.problem(violation)
             for check in checks
             for violation in check(settings)
             if not any(self._is_broken(self._owned(one)) for one in violation.inputs)
@@ -227,7 +239,8 @@ class _Attempt:
     def _is_broken(self, location: Location) -> bool:
         return any(location[: len(one)] == one or one[: len(location)] == location for one in self._broken)
 
-    def _problem(self, violation: Violation) -> Problem:
+    def problem(self, violation: Violation) -> Problem:
+        """Return *violation* at the place of the first of its keys that somebody wrote."""
         inputs = [self._owned(one) for one in violation.inputs]
         blamed = next((one for one in inputs if self._node(one) is not None), inputs[0])
         return Problem(self._place(blamed), dotted(blamed), violation.message)

@@ -56,6 +56,11 @@ def set_up_logging(
     )
 
 
+def set_level(level: str) -> None:
+    """Write no lines that are less important than *level* from now on."""
+    logging.getLogger().setLevel(level.upper())
+
+
 def _redactor(secrets: Callable[[], list[str]]) -> structlog.typing.Processor:
     def redact(_logger: Any, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
         hidden = [secret for secret in secrets() if secret]

@@ -1,6 +1,7 @@
 """Every metric of the daemon, declared once, on an injected registry."""
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
@@ -70,10 +71,38 @@ class Metrics:
             ["project", "detector", "dry_run"],
             registry=registry,
         )
+        self._declare_config(registry)
         self._declare_counts(registry)
         self._declare_incidents(registry)
         self._declare_receivers(registry)
         self._declare_plumbing(registry)
+
+    def _declare_config(self, registry: CollectorRegistry) -> None:
+        self.config = Info(
+            "lastgood_config", "Digest of the configuration file in force, as `sha256sum` begins.", registry=registry
+        )
+        self.config_generation = Gauge(
+            "lastgood_config_generation",
+            "Configurations in force since the start, this one included.",
+            registry=registry,
+        )
+        self.config_reload_success = Gauge(
+            "lastgood_config_reload_success",
+            "0 while the configuration file says something that was refused; what it said before is in force.",
+            registry=registry,
+        )
+        self.config_reloaded = Gauge(
+            "lastgood_config_reload_timestamp_seconds",
+            "When the configuration in force was put in force.",
+            registry=registry,
+        )
+
+    def tell_config(self, generation: int, digest: str, *, at: datetime) -> None:
+        """Let the metrics say which configuration is in force since *at*."""
+        self.config.info({"hash": digest})
+        self.config_generation.set(generation)
+        self.config_reload_success.set(1)
+        self.config_reloaded.set(at.timestamp())
 
     def _declare_counts(self, registry: CollectorRegistry) -> None:
         self.requests_counted = Counter(

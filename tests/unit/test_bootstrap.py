@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import logging
 import socket
 import sqlite3
 from collections.abc import AsyncIterator
@@ -22,10 +23,11 @@ from daemon.emulator import EmulatorServer
 from daemon.emulator.clock import WallClock
 from daemon.ports.errors import Misconfigured, Refused, StoreUnavailable
 from daemon.runtime.clock import SystemClock
-from daemon.settings import Settings, load_settings
+from daemon.settings import Settings, load, load_settings
 from daemon.sources.log_drain import LogDrainSettings
 from daemon.stores.sql_buckets import open_sqlite_buckets
 from daemon.stores.sqlite import open_sqlite
+from tests.fakes.clock import VirtualClock
 from tests.unit.emulator.driving import a_scenario
 
 pytestmark = pytest.mark.slow
@@ -258,3 +260,44 @@ async def test_without_secrets_nothing_is_received(emulator: EmulatorServer, tmp
         async with httpx.AsyncClient(transport=app, base_url="http://daemon") as client:
             for path in ("/drain", "/webhooks/vercel"):
                 assert (await client.post(path, content=b"[]")).status_code == 404
+
+
+# A changed file
+
+
+async def test_a_changed_file_reaches_policy_rhythm_and_log_while_it_runs(
+    emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    settings = settings_for(emulator, tmp_path)
+    path, root = tmp_path / "lastgood.yaml", logging.getLogger()
+    level = root.level
+    file = bootstrap.ConfigFile(path, {}, load(path, {}))
+    async with bootstrap.assemble(settings, clock=SystemClock(), file=file) as daemon:
+        assert daemon.reloader is not None
+        changed = "poll: {interval: 20s}\nlog: {level: error}\ndefaults: {posture: approve}\n"
+        path.write_text(path.read_text() + changed)
+        daemon.reloader.ask()
+        async with asyncio.timeout(10):
+            while daemon.reloader.generation == 1:
+                await SystemClock().sleep(0.02)
+        [project] = daemon.projects
+        assert (project.policy().posture, daemon.bell.interval_seconds) == (Posture.APPROVE, 20)
+        assert (root.level, daemon.poller.generation) == (logging.ERROR, 2)
+    root.setLevel(level)
+
+
+async def test_a_bug_while_looking_at_the_file_is_told_and_polls_go_on(
+    emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    settings = settings_for(emulator, tmp_path)
+    path = tmp_path / "lastgood.yaml"
+    clock = VirtualClock()
+    file = bootstrap.ConfigFile(path, {}, load(path, {}))
+    async with bootstrap.assemble(settings, clock=clock, file=file) as daemon:
+        assert daemon.reloader is not None
+        daemon.reloader._stamp = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+        for _ in range(2):
+            with capture_logs() as lines:
+                await clock.advance(1)
+            assert [line["task"] for line in lines if line["event"] == "bug.caught"] == ["config"]
+        assert daemon.metrics.registry.get_sample_value("lastgood_config_reload_success") == 0

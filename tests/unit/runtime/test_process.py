@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from daemon.core.incident import State
 from daemon.ports.errors import Misconfigured
 from daemon.runtime.clock import SystemClock
-from daemon.runtime.process import WebServer, listen, run_until_stopped, stop_on_signals
+from daemon.runtime.process import WebServer, ask_on_hangup, listen, run_until_stopped, stop_on_signals
 from daemon.runtime.scheduler import Bell
 from tests.builders import GOOD
 from tests.fakes.clock import settle
@@ -156,6 +156,17 @@ async def test_both_signals_ask_to_stop(number: signal.Signals) -> None:
     finally:
         for one in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(one)
+
+
+async def test_hangup_asks_for_the_configuration_and_ends_nothing() -> None:
+    asked = asyncio.Event()
+    ask_on_hangup(asked.set)
+    try:
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(5):
+            await asked.wait()
+    finally:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
 
 
 def test_a_port_that_is_taken_is_said_in_words_and_one_that_is_free_is_had() -> None:

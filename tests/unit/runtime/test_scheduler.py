@@ -182,3 +182,22 @@ def test_time_that_runs_faster_rings_more_often() -> None:
         return Bell(Ring(), interval_seconds=60, clock=VirtualClock(), real_seconds_per_second=factor)._real_interval
 
     assert (interval(1.0), interval(0.1)) == (timedelta(seconds=60), timedelta(seconds=6))
+
+
+async def test_another_interval_counts_at_once_and_the_same_one_changes_nothing() -> None:
+    ring = Ring()
+    async with a_bell(ring, interval_seconds=NEVER) as bell:
+        await ring.until(1)
+        bell.change_interval(NEVER)
+        bell.change_interval(SOON)
+        await ring.until(4)
+        assert bell.interval_seconds == SOON
+
+
+async def test_an_interval_that_changes_before_the_first_ring_is_the_one_it_begins_with() -> None:
+    ring = Ring()
+    bell = Bell(ring, interval_seconds=NEVER, clock=SystemClock())
+    bell.change_interval(SOON)
+    bell.start()
+    await ring.until(3)
+    await bell.stop(grace_seconds=0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from daemon.telemetry.log import set_up_logging
+from daemon.telemetry.log import set_level, set_up_logging
 
 SECRET = "tok_s3cr3t"
 PASSWORDS = ["hunter2" * 2]
@@ -169,3 +169,11 @@ def test_setting_up_twice_writes_each_line_once() -> None:
     log = Log()
     structlog.get_logger().info("cycle.completed")
     assert len(log.lines) == 1
+
+
+def test_the_level_can_change_while_it_runs() -> None:
+    log = Log(level="warning")
+    structlog.get_logger().info("one.said")
+    set_level("info")
+    structlog.get_logger().info("two.said")
+    assert [line["event"] for line in log.lines] == ["two.said"]
