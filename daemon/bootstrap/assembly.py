@@ -197,6 +197,7 @@ class _Engine:
             housekeeping=Housekeeping(self.store, self.clock, keep=self.settings.store.keep_journal),
             tokens=TokenWatch({"read": VercelToken(reading), "act": VercelToken(acting)}, clock=self.clock),
             read_seconds_max=_READ_TIMEOUTS * self._timeout_seconds + reading.limits.retry_total_seconds,
+            status_page=self.settings.status_page.open(self.clock),
         )
 
     def project(self, reading: VercelTransport, acting: ActingTransport) -> Make:

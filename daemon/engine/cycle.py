@@ -13,7 +13,6 @@ from daemon.core.event import (
     CycleEnded,
     Event,
     MoveTold,
-    PlatformSuspected,
     ProductionObserved,
     ReadFailed,
     ReadTarget,
@@ -21,7 +20,6 @@ from daemon.core.event import (
 )
 from daemon.core.facts import Instant, Production, ProjectId
 from daemon.core.guardrail import Reason
-from daemon.core.platform import is_concerned, suspicion, vote_of
 from daemon.core.seeing import wants_close_up
 from daemon.core.signal import SignalReason, SignalState, SourceTrouble
 from daemon.core.state import ProjectState
@@ -30,6 +28,7 @@ from daemon.engine.crosscheck import CHECK_EVERY_SECONDS, CrossCheck
 from daemon.engine.housekeeping import Housekeeping
 from daemon.engine.leadership import Leadership
 from daemon.engine.moments import Moments
+from daemon.engine.platform import STATUS_PAGE_EVERY_SECONDS, PlatformWatch
 from daemon.engine.project import Project
 from daemon.engine.rounds import Rounds
 from daemon.engine.signals import Counted, Signals, Uncounted, Want
@@ -40,6 +39,7 @@ from daemon.ports.clock import Clock
 from daemon.ports.errors import PortError, Unavailable
 from daemon.ports.hosting import HostingReader
 from daemon.ports.source import Source
+from daemon.ports.status_page import StatusPage
 from daemon.telemetry.metrics import Metrics
 
 _LOOKS_AT_ONCE = 10
@@ -74,6 +74,7 @@ class Poller:
         metrics: Metrics,
         housekeeping: Housekeeping,
         tokens: TokenWatch,
+        status_page: StatusPage | None = None,
         read_seconds_max: float = _READ_SECONDS_MAX,
     ) -> None:
         self.projects = tuple(projects)
@@ -91,6 +92,7 @@ class Poller:
             crosscheck=self._crosscheck,
             tokens=tokens,
         )
+        self._platform = PlatformWatch(status_page, moments=moments, supervisor=supervisor)
         self._hosting = hosting
         self._leadership = leadership
         self._moments = moments
@@ -103,6 +105,7 @@ class Poller:
         self._rounds = (
             rounds(self._crosscheck.check, every_seconds=CHECK_EVERY_SECONDS, name="crosscheck"),
             rounds(tokens.check, every_seconds=TOKENS_EVERY_SECONDS, name="tokens"),
+            rounds(self._platform.check, every_seconds=STATUS_PAGE_EVERY_SECONDS, name="status-page"),
         )
         self._sweeping = rounds(self._every_project.read, every_seconds=SWEEP_EVERY_SECONDS, name="sweep")
         self._by_id = {project.id: project for project in self.projects}
@@ -158,28 +161,12 @@ class Poller:
             one.begin_when_due()
         wants = [self._want(project) for project in self.projects if not (project.is_frozen or project.needs_resume)]
         await self._signals.collect(wants, self._deliver)
-        await self._tell_suspicion()
+        await self._platform.tell(self.projects)
         self.last_completed = self.last_progress = self._clock.monotonic()
         self._metrics.cycle_duration.observe(self.last_completed - started)
         self._tell_fleet_log()
         self._note_store_trouble()
         await self._housekeeping.tidy()
-
-    async def _tell_suspicion(self) -> None:
-        """Let the projects that nobody deployed vote on the platform, and tell those in trouble what they said."""
-        moment = self._moments.now()
-        watched = [(one, one.state, one.policy()) for one in self.projects if one.state]
-        sentence = suspicion(
-            vote for _, state, policy in watched if (vote := vote_of(state, policy, moment)) is not None
-        )
-        for project, state, policy in watched if sentence else []:
-            if is_concerned(state, policy, moment):
-                await self._supervisor.guard(
-                    self._tell_one(project, sentence), name=f"{project.id}:platform", on_bug=project.freeze
-                )
-
-    async def _tell_one(self, project: Project, sentence: str) -> None:
-        await project.tell(PlatformSuspected(self._moments.now(), sentence))
 
     def _tell_fleet_log(self) -> None:
         """Write one line for a whole fleet: who is seen, and where something goes on."""

@@ -22,6 +22,7 @@ from daemon.settings.drain import DrainReceiverSettings
 from daemon.settings.tokens import FixedToken, Token, TokenFile
 from daemon.sources import SourceSettings
 from daemon.sources.request_logs import RequestLogsSettings
+from daemon.sources.status_page import StatusPageSettings
 from daemon.vercel.fields import AbsolutePath, ListeningHost, is_loopback
 from daemon.vercel.webhook_settings import WebhookReceiverSettings
 
@@ -334,6 +335,7 @@ class Settings(BaseSettings):
     webhooks: WebhookReceiverSettings = Field(
         default=WebhookReceiverSettings(), description="The receiver of Vercel's webhooks."
     )
+    status_page: StatusPageSettings = Field(default=StatusPageSettings(), description="Vercel's own word for it.")
     defaults: PolicySettings = Field(default=PolicySettings(), description="The policy of every project.")
     profiles: dict[str, PolicySettings] = Field(
         default={}, max_length=PROFILES_MAX, description="Policies that several projects share, by name."

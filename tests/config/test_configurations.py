@@ -169,7 +169,7 @@ def known_keys() -> set[str]:
     keys: set[str] = set()
     section = ""
     for line in document.splitlines():
-        if heading := re.match(r"##+ `([a-z.]+)`(?:, `kind: (\w+)`)?", line):
+        if heading := re.match(r"##+ `([a-z_.]+)`(?:, `kind: (\w+)`)?", line):
             section = ".".join(part for part in heading.groups() if part)
         elif nested := re.match(r"Each of its `(\w+)`:", line):
             section = f"{section}.{nested[1]}"
