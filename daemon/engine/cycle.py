@@ -83,7 +83,7 @@ class Poller:
         """Which configuration is in force, counted from the start: for the log."""
         self._next: tuple[tuple[Project, ...], Mapping[ProjectId, Sequence[Source]]] | None = None
         self._crosscheck = CrossCheck(sources, clock)
-        self._every_project = Sweep(hosting, [one.id for one in self.projects], moments)
+        self._every_project = Sweep(hosting, [one.id for one in self.projects], moments, clock)
         self._signals = Signals(
             sources,
             clock,

@@ -1,6 +1,6 @@
 """The platform that serves production: what can be read of it, and the single verb that moves it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from daemon.core.facts import Deployment, DeploymentId, Production, ProjectId
@@ -13,8 +13,13 @@ class HostingReader(Protocol):
     async def read_production(self, project: ProjectId) -> Production:
         """Return which deployment serves production now, and the newest alias job (failed aliases included)."""
 
-    async def read_productions(self, projects: Sequence[ProjectId]) -> Mapping[ProjectId, Production | PortError]:
-        """Return the same of many projects in few requests: one entry each, its production or why it is not known.
+    def read_productions(
+        self, projects: Sequence[ProjectId]
+    ) -> AsyncIterator[Mapping[ProjectId, Production | PortError]]:
+        """Yield the same of many projects in few requests: one entry each, its production or why it is not known.
+
+        Every part is as young as the moment at which it was asked for: with many projects the first is long told when
+        the last is read.
 
         It tells where to look, not what to do: `alias_job` None means that none was *told*, here, and failed aliases
         never are. Told to the core as it is, a running job of somebody else would be forgotten, which holds actions; a

@@ -1,7 +1,7 @@
 """Vercel as the platform that serves production: reads of it, and the rollback, which is the only verb."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -62,8 +62,10 @@ class VercelHosting:
             alias_job=await self._read_alias_job(project, found.last_alias_request),
         )
 
-    async def read_productions(self, projects: Sequence[ProjectId]) -> Mapping[ProjectId, Production | PortError]:
-        """Return what each of *projects* serves, as the pages of the team's projects tell it: see the port's warning.
+    async def read_productions(
+        self, projects: Sequence[ProjectId]
+    ) -> AsyncIterator[Mapping[ProjectId, Production | PortError]]:
+        """Yield what each of *projects* serves, as the pages of the team's projects tell it: see the port's warning.
 
         One request for 100 projects of the team; projects are read one by one where that costs less, be it that few are
         asked for or that few are left to be found. A row is read as strictly as a project. Rows need not tell the alias
@@ -72,26 +74,28 @@ class VercelHosting:
         yet found; a project on no page is Refused, unless a read of its own finds it. Source: Vercel OpenAPI,
         getProjects.
         """
-        found: dict[ProjectId, Production | PortError] = {}
         left = dict.fromkeys(projects)
         position: str | int | None = None
         for pages in range(PROJECTS_PAGES_MAX):
             if len(left) < SWEEP_PROJECTS_MIN or len(left) <= pages:
-                return found | await self._read_each(tuple(left))
+                yield await self._read_each(tuple(left))
+                return
             try:
                 page = await self._read_projects(position)
             except PortError as error:
-                return found | dict.fromkeys(left, error)
+                yield dict.fromkeys(left, error)
+                return
             # A project that changes meanwhile may turn up on two pages.
             rows = {ProjectId(row["id"]): row for row in page.projects if row["id"] in left}
-            found |= await self._read_rows(rows)
+            yield await self._read_rows(rows)
             for project in rows:
                 del left[project]
             if page.pagination.next in (None, position):
-                return found | await self._read_unlisted(tuple(left))
+                yield await self._read_unlisted(tuple(left))
+                return
             position = page.pagination.next
         message = f"the team has more than {PROJECTS_PAGES_MAX} pages of projects; read no further"
-        return found | dict.fromkeys(left, Unintelligible(message, reason=SignalReason.TRUNCATED))
+        yield dict.fromkeys(left, Unintelligible(message, reason=SignalReason.TRUNCATED))
 
     async def list_targets(self, project: ProjectId) -> Sequence[Deployment]:
         """Return what Vercel calls rollback candidates, newest first, at most 100; the current one is among them.

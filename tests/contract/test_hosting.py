@@ -13,7 +13,7 @@ from daemon.emulator.rolling_specs import parse_config
 from daemon.ports.errors import OutcomeUnknown, PortError, RateLimited, Refused, Unavailable, Unintelligible
 from daemon.vercel.hosting import VercelHosting
 from daemon.vercel.transport import VercelTransport
-from tests.unit.vercel.emulated import Vercel, emulated
+from tests.unit.vercel.emulated import Vercel, emulated, productions
 
 ROLLING = {
     "enabled": True,
@@ -185,7 +185,7 @@ def asked_of(vercel: Vercel) -> list[str]:
 async def test_many_productions_are_read_by_the_page_and_are_the_same_as_one_by_one(count, asked):
     async with emulated(**a_team(count)) as vercel:
         projects = all_of(vercel)
-        found = await vercel.hosting.read_productions(projects)
+        found = await productions(vercel.hosting, projects)
         assert asked_of(vercel) == asked
         assert found.keys() == set(projects)
         for project in (*projects[:3], projects[-1]):
@@ -196,7 +196,7 @@ async def test_many_productions_are_read_by_the_page_and_are_the_same_as_one_by_
 @pytest.mark.parametrize("count", [0, 1, 2])
 async def test_few_productions_are_read_one_by_one(count):
     async with emulated(**a_team(5)) as vercel:
-        found = await vercel.hosting.read_productions(all_of(vercel)[:count])
+        found = await productions(vercel.hosting, all_of(vercel)[:count])
         assert asked_of(vercel) == ["project"] * count
         assert [type(one) for one in found.values()] == [Production] * count
 
@@ -206,7 +206,7 @@ async def test_a_few_projects_of_a_large_team_cost_no_more_than_twice_as_many_re
     async with emulated(**a_team(420)) as vercel:
         # The listing begins with the newest, so that the oldest come last.
         oldest = [ProjectId(vercel.world.project(f"p{number}").id) for number in range(4)]
-        found = await vercel.hosting.read_productions(oldest)
+        found = await productions(vercel.hosting, oldest)
         assert [type(one) for one in found.values()] == [Production] * 4
         assert asked_of(vercel) == ["projects"] * 4 + ["project"] * 4
 
@@ -218,7 +218,7 @@ async def test_a_row_tells_the_alias_job_or_none_and_never_another(tells):
         target = vercel.world.deployment("p1", "v1").id
         await vercel.rollback.roll_back(ProjectId(moved.id), target=target, description="")
         vercel.pass_time(5)
-        found = (await vercel.hosting.read_productions(all_of(vercel)))[ProjectId(moved.id)]
+        found = (await productions(vercel.hosting, all_of(vercel)))[ProjectId(moved.id)]
         whole = await vercel.hosting.read_production(ProjectId(moved.id))
         assert whole.alias_job.to_deployment == target
         assert found == (whole if tells == "always" else replace(whole, alias_job=None))
@@ -228,10 +228,10 @@ async def test_trouble_with_one_project_touches_no_other():
     async with emulated(**a_team(5)) as vercel:
         nowhere, nowhere_else, third = (ProjectId(f"prj_nowhere{number}") for number in range(3))
         projects = all_of(vercel)
-        found = await vercel.hosting.read_productions([*projects, nowhere])
+        found = await productions(vercel.hosting, [*projects, nowhere])
         assert isinstance(found[nowhere], Refused)
         assert (found[nowhere].status, found[nowhere].code) == (404, "not_found"), "it was asked for itself"
-        found = await vercel.hosting.read_productions([nowhere, *projects, nowhere_else, third])
+        found = await productions(vercel.hosting, [nowhere, *projects, nowhere_else, third])
         assert {found[one].code for one in (nowhere, nowhere_else, third)} == {"not_listed"}
         assert {found[one].status for one in (nowhere, nowhere_else, third)} == {404}
         assert all(isinstance(found[project], Production) for project in projects)
@@ -241,7 +241,7 @@ async def test_projects_of_a_token_that_reaches_only_some_are_refused_or_told():
     tokens = [{"value": "tok_emulator_read", "name": "some", "projects": ["p0", "p1"]}]
     tokens += [{"value": "tok_emulator_act", "name": "act"}]
     async with emulated(**a_team(6, tokens=tokens)) as vercel:
-        found = await vercel.hosting.read_productions(all_of(vercel))
+        found = await productions(vercel.hosting, all_of(vercel))
         kinds = {vercel.world.projects[project].name: type(one) for project, one in found.items()}
         assert {name for name, kind in kinds.items() if kind is Production} == {"p0", "p1"}
         assert set(kinds.values()) == {Production, Refused}
@@ -260,28 +260,28 @@ async def test_projects_of_a_token_that_reaches_only_some_are_refused_or_told():
 async def test_I_01_a_page_in_trouble_is_the_error_of_every_project_not_yet_found(fault, error):
     async with emulated(**a_team(110)) as vercel:
         vercel.fault(**fault, route="projects", skip=1)
-        found = await vercel.hosting.read_productions(all_of(vercel))
+        found = await productions(vercel.hosting, all_of(vercel))
         assert Counter(type(one) for one in found.values()) == {Production: 100, error: 10}
 
 
 async def test_the_pages_survive_passing_trouble():
     async with emulated(**a_team(150)) as vercel:
         vercel.fault(kind="reset", route="projects", count=2)
-        found = await vercel.hosting.read_productions(all_of(vercel))
+        found = await productions(vercel.hosting, all_of(vercel))
         assert not [one for one in found.values() if isinstance(one, PortError)]
 
 
 async def test_rolling_releases_cost_one_read_where_they_are_configured_and_none_elsewhere():
     async with emulated(**a_team(6, team={"plan": "enterprise"})) as vercel:
         vercel.world.rolling.configure(vercel.world.project("p2"), parse_config(ROLLING))
-        found = await vercel.hosting.read_productions(all_of(vercel))
+        found = await productions(vercel.hosting, all_of(vercel))
         assert asked_of(vercel) == ["projects", "rolling_release"]
         assert [one.is_rolling_release_active for one in found.values()] == [False] * 6
 
 
 async def test_reading_many_changes_nothing():
     async with emulated(**a_team(5)) as vercel:
-        await vercel.hosting.read_productions(all_of(vercel))
+        await productions(vercel.hosting, all_of(vercel))
         assert vercel.mutations() == []
 
 

@@ -1,7 +1,7 @@
 """A Vercel of one project in plain memory: what serves, the newest alias job, and every rollback that was asked for."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -35,6 +35,8 @@ class FakeHosting:
     alias_job: AliasJob | None = None
     read_troubles: deque[PortError | None] = field(default_factory=deque)
     sweep_trouble: PortError | None = None
+    page_projects: int = 1000
+    page_seconds: float = 0.0
     list_troubles: deque[PortError | None] = field(default_factory=deque)
     answers: deque[Answer] = field(default_factory=deque)
     before_read: Callable[[], Awaitable[None]] | None = None
@@ -63,10 +65,16 @@ class FakeHosting:
         finally:
             self.reading -= 1
 
-    async def read_productions(self, projects: Sequence[ProjectId]) -> Mapping[ProjectId, Production | PortError]:
-        """Return what serves now, for each of *projects*."""
+    async def read_productions(
+        self, projects: Sequence[ProjectId]
+    ) -> AsyncIterator[Mapping[ProjectId, Production | PortError]]:
+        """Yield what serves when a page is asked for, for each of *projects*, in pages that take `page_seconds`."""
         self.sweeps += 1
-        return dict.fromkeys(projects, self.sweep_trouble or self._production())
+        for at in range(0, len(projects), self.page_projects):
+            answer = self.sweep_trouble or self._production()
+            if self.page_seconds:
+                await self.clock.sleep(self.page_seconds)
+            yield dict.fromkeys(projects[at : at + self.page_projects], answer)
 
     async def list_targets(self, project: ProjectId) -> Sequence[Deployment]:
         """Return `targets`."""

@@ -11,7 +11,9 @@ import pytest
 from daemon.core.event import MoveTold, ReadTarget
 from daemon.core.facts import AliasJobType, ProjectId
 from daemon.core.incident import State
-from daemon.engine.sweep import SWEEP_EVERY_SECONDS, SWEPT_FROM_PROJECTS
+from daemon.core.signal import SignalState
+from daemon.engine.moments import Moments
+from daemon.engine.sweep import SWEEP_EVERY_SECONDS, SWEPT_FROM_PROJECTS, Sweep
 from daemon.ports.errors import Unavailable
 from tests.builders import BAD, GOOD, OLD
 from tests.fakes.clock import settle
@@ -31,6 +33,12 @@ async def a_fleet(world: World) -> AsyncIterator[FakeDaemon]:
         assert all(project.state and project.state.serving == GOOD for project in daemon.projects)
         world.hosting.sweeps = 0
         yield daemon
+
+
+def seen_at(daemon: FakeDaemon, number: int) -> float | None:
+    """When production of the project with that number was read; None before."""
+    state = daemon.projects[number].state
+    return state.production_seen.elapsed if state and state.production_seen else None
 
 
 @pytest.mark.slow
@@ -94,6 +102,47 @@ async def test_a_sweep_that_fails_is_told_as_production_unread() -> None:
         world.hosting.read_troubles.extend([Unavailable("503")] * 10_000)
         await daemon.live(2 * SWEEP_EVERY_SECONDS)
         assert ReadTarget.PRODUCTION in daemon.state.unread
+
+
+@pytest.mark.slow
+async def test_a_sweep_that_takes_minutes_makes_nobody_blind() -> None:
+    world = World()
+    world.hosting.page_projects, world.hosting.page_seconds = len(FLEET) // 4, 50.0
+    world.source.is_fleet_wide = True
+    blind: list[float] = []
+    async with a_daemon(world, projects=FLEET) as daemon:
+        for _ in range(120):
+            await daemon.live(INTERVAL_SECONDS)
+            signals = [project.state.signal for project in daemon.projects if project.state and project.state.signal]
+            blind += [world.clock.monotonic() for one in signals if one.state is SignalState.BLIND]
+    assert blind == []
+    assert world.hosting.sweeps >= 4
+
+
+async def test_what_a_page_says_is_told_before_the_last_page_was_read_and_is_as_old_as_its_question() -> None:
+    world = World()
+    world.hosting.page_projects, world.hosting.page_seconds = len(FLEET) // 2, 30.0
+    world.source.is_fleet_wide = True
+    async with a_daemon(world, projects=FLEET) as daemon:
+        await daemon.live(4 * INTERVAL_SECONDS)
+        assert [seen_at(daemon, number) for number in (0, -1)] == [0, None]
+        await daemon.live(4 * INTERVAL_SECONDS)
+        assert seen_at(daemon, -1) == 30
+
+
+async def test_the_first_sweep_goes_as_fast_as_it_can_and_later_ones_take_their_time() -> None:
+    world = World()
+    world.hosting.page_projects = len(FLEET) // 4
+    sweep = Sweep(world.hosting, FLEET, Moments(world.clock), world.clock)
+    await sweep.read()
+    assert world.clock.monotonic() == 0
+    async with asyncio.TaskGroup() as group:
+        second = group.create_task(sweep.read())
+        for passed in (11.24, 11.26, 11.26):
+            assert not second.done()
+            await world.clock.advance(passed)
+    moments = {found.moment.elapsed for one in FLEET if (found := sweep.found(one))}
+    assert moments == {0, 11.25, 22.5, 33.75}, "nobody waits after the last page"
 
 
 @pytest.mark.parametrize("told", [None, BAD])

@@ -1,6 +1,6 @@
 """The daemon's client on an emulated Vercel without a socket: one world, one manual clock, two tokens."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,9 +8,11 @@ from typing import Any
 import httpx
 from pydantic import TypeAdapter
 
-from daemon.core.facts import ProjectId
+from daemon.core.facts import Production, ProjectId
 from daemon.emulator import EmulatorApp, ManualClock, Scenario, World
 from daemon.emulator.fault_specs import Fault
+from daemon.ports.errors import PortError
+from daemon.ports.hosting import HostingReader
 from daemon.vercel.hosting import VercelHosting, VercelRollback
 from daemon.vercel.transport import ActingTransport, VercelTransport
 
@@ -102,3 +104,12 @@ async def emulated(*, names_team: bool = True, **changes: Any) -> AsyncIterator[
     vercel = Vercel(a_scenario(**changes), names_team=names_team)
     async with vercel.reader, vercel.actor:
         yield vercel
+
+
+async def productions(hosting: HostingReader, projects: Sequence[ProjectId]) -> dict[ProjectId, Production | PortError]:
+    """Return all that `read_productions` yields; nothing twice."""
+    found: dict[ProjectId, Production | PortError] = {}
+    async for part in hosting.read_productions(projects):
+        assert not found.keys() & part.keys()
+        found |= part
+    return found

@@ -8,6 +8,7 @@ from daemon.core.signal import SignalReason
 from daemon.ports.errors import PortError, Refused, Unavailable, Unintelligible
 from daemon.vercel import hosting as hosting_module
 from daemon.vercel.hosting import VercelHosting
+from tests.unit.vercel.emulated import productions
 from tests.unit.vercel.fakes import TEAM, a_reader, an_error, answers, by_path
 from tests.unit.vercel.shapes import BAD, GOOD, a_deployment_body, a_project_body, an_alias_request, without
 
@@ -34,7 +35,7 @@ def many(*changed: dict[str, object]) -> list[dict[str, object]]:
 async def sweep(*bodies: object, projects=IDS, **routes: object):
     steps = by_path({PAGES: bodies, **{path: [body] for path, body in routes.items()}})
     transport, script, _ = a_reader(steps)
-    return await VercelHosting(transport).read_productions(projects), script
+    return await productions(VercelHosting(transport), projects), script
 
 
 async def test_the_pages_are_asked_for_with_the_position_that_the_one_before_told():
