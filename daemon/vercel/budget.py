@@ -28,7 +28,7 @@ class Withheld(StrEnum):
     BUDGET = "budget"
     """More was asked of us than our own budget has."""
     PAUSED = "paused"
-    """Vercel answered 429: no read with this token is sent for a while."""
+    """Vercel answered 429: no read of the route, or of the whole token, is sent for a while."""
     ROUTE = "route"
     """Vercel said that the route's allowance is used up."""
 
@@ -38,7 +38,10 @@ class RateBudget:
 
     In no minute do more than *requests_per_minute_max* requests begin: a bucket of BURST_SHARE of them, refilled at the
     pace of the rest. Urgent requests always go ahead and are charged all the same, so that reads wait in their place;
-    their debt is bounded by one bucket. Reads are served in the order in which they came. A 429 pauses every read.
+    their debt is bounded by one bucket. Reads are served in the order in which they came.
+
+    A 429 pauses the reads of its route: what is known of Vercel's limits says that they are counted by the route. No
+    document promises it, so a second route that is answered 429 while the first one waits pauses every read.
 
     *on_wait* is told the route and the seconds that a read waited; *on_withheld* the route of a read that was not sent,
     and why. Neither may raise. *jitter* returns a fraction in 0..1.
@@ -65,6 +68,7 @@ class RateBudget:
         # When the level was, or after a pause will be, what `_level` says; it grows from then on.
         self._level_at = clock.monotonic()
         self._paused_until = self._level_at
+        self._route_paused_until: dict[str, float] = {}
         self._held_until: dict[str, float] = {}
         self._turn = asyncio.Lock()
         self._waiting = 0
@@ -77,7 +81,7 @@ class RateBudget:
 
     @property
     def pause_seconds(self) -> float:
-        """For how long no read is sent because Vercel answered 429; 0 when there is no pause. For a gauge."""
+        """For how long no read is sent because several routes were answered 429; 0 without a pause. For a gauge."""
         return max(0.0, self._paused_until - self._clock.monotonic())
 
     def spend(self) -> None:
@@ -93,8 +97,9 @@ class RateBudget:
         began = self._clock.monotonic()
         deadline = began + seconds_max
         try:
-            while (wait := self._held_until.get(route, began) - self._clock.monotonic()) > 0:
-                await self._wait(wait, deadline, what=what, cause=Withheld.ROUTE)
+            for waits, cause in ((self._route_paused_until, Withheld.PAUSED), (self._held_until, Withheld.ROUTE)):
+                while (wait := waits.get(route, began) - self._clock.monotonic()) > 0:
+                    await self._wait(wait, deadline, what=what, cause=cause)
             await self._take(deadline, what=what)
         except _NotInTime as error:
             self._on_withheld(route, error.cause)
@@ -123,15 +128,23 @@ class RateBudget:
         if seconds > 0 and self._clock.monotonic() + seconds > deadline:
             raise _NotInTime(f"{what}: not sent: {self._reason(cause)} for {seconds:.1f} s", cause, seconds)
 
-    def pause(self, seconds: float) -> None:
-        """Send no read for *seconds*, and a little more, because Vercel answered 429; go on at an even pace."""
+    def pause(self, route: str, seconds: float) -> None:
+        """Send no read of *route* for *seconds*, and a little more, because Vercel answered 429.
+
+        Others go on at an even pace, without a burst. Where another route waits for the same reason already, the limit
+        is taken for the token's, and no read at all is sent for as long.
+        """
         asked = min(seconds, PAUSE_SECONDS_MAX)
         # Everybody was told the same second.
-        until = self._clock.monotonic() + asked + self._jitter() * min(asked, max(1.0, asked / 10))
+        now = self._clock.monotonic()
+        until = now + asked + self._jitter() * min(asked, max(1.0, asked / 10))
+        is_tokens = any(known > now for other, known in self._route_paused_until.items() if other != route)
+        self._route_paused_until[route] = max(until, self._route_paused_until.get(route, until))
         self._refill()
         self._level = min(self._level, 1.0)
-        self._level_at = max(self._level_at, until)
-        self._paused_until = max(self._paused_until, until)
+        if is_tokens:
+            self._level_at = max(self._level_at, until)
+            self._paused_until = max(self._paused_until, until)
 
     def heed(self, route: str, allowance: Allowance) -> None:
         """Send no read of *route* until its allowance is renewed, once no more is left than is kept for the executor.

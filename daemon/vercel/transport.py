@@ -253,7 +253,7 @@ class VercelTransport:
         if allowance := read_allowance(response.headers):
             self._budget.heed(route, allowance)
         if response.status_code == 429:
-            self._budget.pause(read_wait(_head(response), now=self._clock.now()) or 0.0)
+            self._budget.pause(route, read_wait(_head(response), now=self._clock.now()) or 0.0)
 
     @asynccontextmanager
     async def _stream(self, request: Request, authorization: str) -> AsyncIterator[httpx.Response]:

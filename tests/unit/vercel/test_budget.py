@@ -72,6 +72,12 @@ def most_in_a_minute(moments: list[float]) -> int:
     return max(sum(begin <= moment <= begin + 60 for moment in moments) for begin in moments)
 
 
+def pause_all(budget: RateBudget, seconds: float) -> None:
+    """Let two routes be answered 429, which says that the limit is the token's."""
+    budget.pause("one", seconds)
+    budget.pause("another", seconds)
+
+
 # The pace
 
 
@@ -256,9 +262,50 @@ async def test_the_debt_of_urgent_requests_is_bounded_so_that_polling_comes_back
 # Vercel said 429
 
 
-async def test_a_429_pauses_every_read_and_then_they_go_on_one_by_one() -> None:
+async def test_a_429_pauses_its_own_route_and_takes_the_burst_from_the_others() -> None:
     async with reading(jitter=1.0) as reads:
-        reads.budget.pause(40)
+        reads.budget.pause("deployments", 20)
+        assert reads.budget.pause_seconds == 0
+        await reads.start(reads.read("held", route="deployments"), reads.read("a"), reads.read("b"))
+        assert [name for name, _ in reads.began] == ["a"]
+        await reads.clock.advance(1.25)
+        assert [name for name, _ in reads.began] == ["a", "b"]
+        await reads.clock.advance(20.7)
+        assert len(reads.began) == 2
+        await reads.clock.advance(0.1)
+        assert [name for name, _ in reads.began] == ["a", "b", "held"]
+
+
+async def test_a_read_of_a_paused_route_that_cannot_wait_is_told_why() -> None:
+    async with reading() as reads:
+        reads.budget.pause("project", 20)
+        await reads.start(reads.read(seconds_max=19.9))
+        ((_, error),) = reads.refused
+        assert "since Vercel answered 429, for 20.0 s" in str(error)
+        assert reads.withheld == [("project", Withheld.PAUSED)]
+
+
+async def test_a_second_429_on_the_same_route_says_nothing_of_the_others() -> None:
+    async with reading() as reads:
+        reads.budget.pause("deployments", 20)
+        reads.budget.pause("deployments", 5)
+        assert reads.budget.pause_seconds == 0
+
+
+@pytest.mark.parametrize(("later", "is_tokens"), [(19.9, True), (20.1, False)])
+async def test_a_429_on_a_second_route_while_the_first_one_waits_pauses_every_read(
+    later: float, *, is_tokens: bool
+) -> None:
+    async with reading() as reads:
+        reads.budget.pause("deployments", 20)
+        await reads.clock.advance(later)
+        reads.budget.pause("observability", 10)
+        assert reads.budget.pause_seconds == (10 if is_tokens else 0)
+
+
+async def test_a_429_on_two_routes_pauses_every_read_and_then_they_go_on_one_by_one() -> None:
+    async with reading(jitter=1.0) as reads:
+        pause_all(reads.budget, 40)
         assert reads.budget.pause_seconds == 44, "everybody was told the same second"
         await reads.start(*(reads.read(f"{number}", route=f"r{number}", seconds_max=60.0) for number in range(3)))
         await reads.clock.advance(43.9)
@@ -269,7 +316,7 @@ async def test_a_429_pauses_every_read_and_then_they_go_on_one_by_one() -> None:
 
 async def test_during_a_pause_a_read_that_cannot_wait_is_told_why() -> None:
     async with reading() as reads:
-        reads.budget.pause(40)
+        pause_all(reads.budget, 40)
         await reads.start(reads.read(seconds_max=39.9))
         ((_, error),) = reads.refused
         assert "since Vercel answered 429, for 40.0 s" in str(error)
@@ -281,7 +328,7 @@ async def test_a_pause_that_begins_while_reads_wait_holds_them_too() -> None:
     async with reading() as reads:
         await reads.drain()
         await reads.start(reads.read("a"), reads.read("b"))
-        reads.budget.pause(20)
+        pause_all(reads.budget, 20)
         await reads.clock.advance(20)
         assert reads.began == []
         await reads.clock.advance(2.5)
@@ -290,7 +337,7 @@ async def test_a_pause_that_begins_while_reads_wait_holds_them_too() -> None:
 
 async def test_a_pause_holds_no_urgent_request_and_they_are_charged_meanwhile() -> None:
     async with reading() as reads:
-        reads.budget.pause(10)
+        pause_all(reads.budget, 10)
         for _ in range(3):
             reads.budget.spend()
         await reads.start(reads.read())
@@ -303,14 +350,14 @@ async def test_a_pause_holds_no_urgent_request_and_they_are_charged_meanwhile() 
 @pytest.mark.parametrize(("asked", "seconds"), [(0, 0), (1, 1), (3600, PAUSE_SECONDS_MAX)])
 async def test_a_pause_is_as_long_as_asked_and_bounded(asked: float, seconds: float) -> None:
     async with reading() as reads:
-        reads.budget.pause(asked)
+        pause_all(reads.budget, asked)
         assert reads.budget.pause_seconds == seconds
 
 
 async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     async with reading() as reads:
-        reads.budget.pause(20)
-        reads.budget.pause(1)
+        pause_all(reads.budget, 20)
+        pause_all(reads.budget, 1)
         assert reads.budget.pause_seconds == 20
         await reads.start(reads.read())
         await reads.clock.advance(19.9)
@@ -321,7 +368,7 @@ async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
 
 async def test_a_429_without_a_wait_spends_the_burst() -> None:
     async with reading() as reads:
-        reads.budget.pause(0)
+        pause_all(reads.budget, 0)
         await reads.start(reads.read("a"), reads.read("b"))
         assert [name for name, _ in reads.began] == ["a"]
         await reads.clock.advance(1.25)
@@ -331,7 +378,7 @@ async def test_a_429_without_a_wait_spends_the_burst() -> None:
 @pytest.mark.parametrize(("asked", "longest"), [(0.5, 1.0), (4, 5), (60, 66), (300, 330)])
 async def test_the_jitter_of_a_pause_grows_with_it(asked: float, longest: float) -> None:
     async with reading(jitter=1.0) as reads:
-        reads.budget.pause(asked)
+        pause_all(reads.budget, asked)
         assert reads.budget.pause_seconds == pytest.approx(longest)
 
 

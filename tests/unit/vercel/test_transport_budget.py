@@ -1,4 +1,4 @@
-"""The client within the budget of its token: reads wait their turn, the executor never, and all hear of a 429."""
+"""The client within the budget of its token: reads wait their turn, the executor never; a 429 holds its route."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -135,7 +135,8 @@ async def test_a_rollback_goes_ahead_when_nothing_is_left_and_reads_wait_in_its_
 
 async def test_urgent_reads_wait_neither_for_the_budget_nor_for_a_pause() -> None:
     async with a_token() as token:
-        token.budget.pause(60)
+        token.budget.pause("project", 60)
+        token.budget.pause("deployments", 60)
         (held,) = await token.start()
         assert isinstance(held.result(), RateLimited)
         (urgent,) = await token.start(by=token.reader.urgent)
@@ -176,23 +177,37 @@ async def test_the_urgent_view_is_one_and_the_same_client() -> None:
         await token.reader.close()
 
 
-# A 429 is heard by all
+# A 429 is heard by all who read that route
 
 
-async def test_a_429_on_one_route_holds_every_read_of_the_token_but_no_rollback() -> None:
+async def test_a_429_on_one_route_holds_its_reads_for_every_transport_and_no_other_read_or_rollback() -> None:
     refusal = an_error(429, **{"retry-after": "20"})
     async with a_token(refusal, ok) as token:
         (first,) = await token.start(route="observability")
         assert isinstance(first.result(), RateLimited), "longer than one read waits"
         other, asked, _ = a_reader(ok, clock=token.clock, budget=token.budget)
-        await token.start(route="project", by=other)
+        await token.start(route="observability", by=other)
+        (free,) = await token.start(route="deployments")
+        assert free.result() == {}
+        assert await token.write() == 201
+        await token.clock.advance(19.9)
+        assert asked.requests == []
+        await token.clock.advance(3)
+        assert len(asked.requests) == 1
+
+
+async def test_a_429_on_two_routes_holds_every_read_of_the_token_but_no_rollback() -> None:
+    refusal = an_error(429, **{"retry-after": "20"})
+    async with a_token(refusal, refusal, ok) as token:
+        await token.start(route="observability")
+        await token.clock.advance(1)
+        await token.start(route="project")
         await token.start(route="deployments")
         assert await token.write() == 201
-        assert len(token.asked.requests) + len(asked.requests) == 1
         await token.clock.advance(19.9)
-        assert len(token.asked.requests) + len(asked.requests) == 1
+        assert len(token.asked.requests) == 2
         await token.clock.advance(3)
-        assert (len(token.asked.requests), len(asked.requests)) == (2, 1)
+        assert len(token.asked.requests) == 3
 
 
 async def test_the_read_that_was_answered_429_is_tried_again_after_the_pause() -> None:
@@ -205,16 +220,15 @@ async def test_the_read_that_was_answered_429_is_tried_again_after_the_pause() -
         assert token.retried == ["project"]
 
 
-async def test_a_429_on_a_rollback_pauses_reads_too_and_the_rollback_not() -> None:
+async def test_a_429_on_a_rollback_pauses_neither_reads_nor_the_next_rollback() -> None:
     async with a_token() as token:
         token.acted.steps = [an_error(429, **{"retry-after": "20"}), httpx.Response(201)]
         with pytest.raises(RateLimited):
             await token.write()
-        await token.start()
-        assert token.asked.requests == []
+        await token.clock.advance(5)
+        (read,) = await token.start()
+        assert read.result() == {}
         assert await token.write() == 201
-        await token.clock.advance(25)
-        assert len(token.asked.requests) == 1
 
 
 async def test_a_503_that_says_how_long_to_wait_pauses_nobody_else() -> None:
@@ -229,8 +243,9 @@ async def test_a_wait_until_a_date_is_read_on_the_servers_own_clock() -> None:
     headers = {"retry-after": "Sat, 21 Nov 2026 20:21:04 GMT", "date": "Sat, 21 Nov 2026 20:21:00 GMT"}
     async with a_token(an_error(429, **headers), ok) as token:
         (read,) = await token.start()
-        assert token.budget.pause_seconds == pytest.approx(4)
-        await token.clock.advance(5)
+        await token.clock.advance(3.9)
+        assert not read.done()
+        await token.clock.advance(1.1)
         assert read.result() == {}
 
 
