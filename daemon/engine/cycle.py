@@ -35,6 +35,7 @@ from daemon.engine.signals import Counted, Signals, Uncounted, Want
 from daemon.engine.supervisor import Supervisor
 from daemon.engine.sweep import SWEEP_EVERY_SECONDS, SWEPT_FROM_PROJECTS, Sweep
 from daemon.engine.tokens import TOKENS_EVERY_SECONDS, TokenWatch
+from daemon.engine.unhurried import unhurried
 from daemon.ports.clock import Clock
 from daemon.ports.errors import PortError, Unavailable
 from daemon.ports.hosting import HostingReader
@@ -43,6 +44,9 @@ from daemon.ports.status_page import StatusPage
 from daemon.telemetry.metrics import Metrics
 
 _LOOKS_AT_ONCE = 10
+_TOLD_AT_ONCE = 8
+"""So many calm projects are committed at once. The store does one after the other, and gives up what waits for long;
+what an action needs of it must not stand behind a whole fleet."""
 _READ_SECONDS_MAX = 90.0
 """Real time that one source, or one look at production, may take altogether, tries and pages included."""
 _TOLD_EVERY_SECONDS = 55.0
@@ -115,6 +119,8 @@ class Poller:
         self._awaited = ""
         self._store_trouble_cycles = 0
         self._gate = asyncio.Semaphore(_LOOKS_AT_ONCE)
+        # By whether the project has an incident: those that have one never wait behind a fleet of calm ones.
+        self._tells = {has_incident: asyncio.Semaphore(_TOLD_AT_ONCE) for has_incident in (False, True)}
         self.last_completed: float | None = None
         """When a cycle last ended, standing by included, on the monotonic clock; None before the first."""
         self.last_progress = clock.monotonic()
@@ -159,7 +165,8 @@ class Poller:
         await self._resume_when_new()
         for one in (*self._rounds, *([self._sweeping] if self._sweep else [])):
             one.begin_when_due()
-        wants = [self._want(project) for project in self.projects if not (project.is_frozen or project.needs_resume)]
+        watched = [project for project in self.projects if not (project.is_frozen or project.needs_resume)]
+        wants = [self._want(project) async for project in unhurried(watched)]
         await self._signals.collect(wants, self._deliver)
         await self._platform.tell(self.projects)
         self.last_completed = self.last_progress = self._clock.monotonic()
@@ -281,8 +288,9 @@ class Poller:
             if self._sweep and self._is_nothing_new(self._sweep, project, counted):
                 return
             production = await self._production(project, counted)
-            events = [*production, self._counted(counted), CycleEnded(self._moments.now())]
-            is_committed = await project.tell(*events)
+            async with self._tells[bool(project.state and project.state.incident)]:
+                events = [*production, self._counted(counted), CycleEnded(self._moments.now())]
+                is_committed = await project.tell(*events)
         self._metrics.cycles.labels(project=project.id, outcome="completed" if is_committed else "failed").inc()
         if not is_committed or project.state is None:
             log.warning("cycle.failed", project=project.id, summary="nothing was committed, so nothing was decided")

@@ -14,6 +14,7 @@ from daemon.core.facts import ProjectId
 from daemon.core.signal import SignalReason, SourceTrouble
 from daemon.engine.crosscheck import CrossCheck
 from daemon.engine.tokens import TokenWatch
+from daemon.engine.unhurried import unhurried
 from daemon.ports.clock import Clock
 from daemon.ports.errors import PortError, Refused, Unavailable
 from daemon.ports.source import Reading, Readings, Source, Wanted
@@ -126,7 +127,7 @@ class Signals:
     async def collect(self, wants: Iterable[Want], deliver: Deliver) -> None:
         """Read what is wanted, and *deliver* each project's answer as soon as it is there."""
         now = self._clock.now()
-        await self._ask([self._attempt(want, now) for want in wants], now, deliver)
+        await self._ask([self._attempt(want, now) async for want in unhurried(wants)], now, deliver)
 
     def _attempt(self, want: Want, now: datetime) -> _Attempt:
         # A watermark in the future was written while the wall clock was ahead: what was counted since is not known.
@@ -150,7 +151,7 @@ class Signals:
         answers = [readings[attempt.wanted.project] for attempt in batch]
         further: list[_Attempt] = []
         async with asyncio.TaskGroup() as group:
-            for attempt, answer in zip(batch, answers, strict=True):
+            async for attempt, answer in unhurried(zip(batch, answers, strict=True)):
                 project = attempt.wanted.project
                 if isinstance(answer, Reading):
                     self._note_answer(project, source)
