@@ -9,6 +9,7 @@ from daemon.core.platform import is_concerned, suspicion, vote_of
 from daemon.engine.moments import Moments
 from daemon.engine.project import Project
 from daemon.engine.supervisor import Supervisor
+from daemon.engine.unhurried import unhurried
 from daemon.ports.errors import PortError
 from daemon.ports.status_page import StatusPage
 
@@ -47,11 +48,11 @@ class PlatformWatch:
     async def tell(self, projects: Iterable[Project]) -> None:
         """Tell every project in trouble why the platform is suspected, where it is."""
         moment = self._moments.now()
-        watched = [(one, one.state, one.policy()) for one in projects if one.state]
-        votes = (vote_of(state, policy, moment) for _, state, policy in watched)
+        watched = [(one, one.state, one.policy()) async for one in unhurried(projects) if one.state]
+        votes = [vote_of(state, policy, moment) async for _, state, policy in unhurried(watched)]
         said = [f"Vercel's status page says: {self._incident}"] if self._incident else []
         sentence = "; ".join([*said, *filter(None, [suspicion(vote for vote in votes if vote)])])
-        for project, state, policy in watched if sentence else []:
+        async for project, state, policy in unhurried(watched if sentence else []):
             if is_concerned(state, policy, moment):
                 work = self._tell_one(project, sentence)
                 await self._supervisor.guard(work, name=f"{project.id}:platform", on_bug=project.freeze)
