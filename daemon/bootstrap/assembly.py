@@ -117,7 +117,7 @@ async def assemble(
         poller = engine.poller(reading, acting)
         fleet = Fleet(
             make=engine.project(reading, acting),
-            build=partial(build_source, means=Means(reading, buckets, clock)),
+            build=lambda one, exclusions: build_source(one, Means(reading, buckets, clock), exclusions),
             resolve=VercelHosting(reading).resolve_project,
             tell=poller.watch,
             metrics=metrics,

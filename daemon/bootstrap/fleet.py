@@ -15,6 +15,7 @@ from daemon.ports.errors import Misconfigured, PortError
 from daemon.ports.source import Source
 from daemon.settings import ProjectSettings, Settings
 from daemon.sources import SourceSettings
+from daemon.sources.exclusions import Exclusions
 from daemon.telemetry.metrics import Metrics
 
 REMOVED = "removed"
@@ -22,6 +23,9 @@ REMOVED = "removed"
 
 Tell = Callable[[Sequence[Project], Mapping[ProjectId, Sequence[Source]]], None]
 """Tells the poller of a whole set of projects, and of the sources of each."""
+
+_Reading = tuple[SourceSettings, Exclusions]
+"""What a source reads, and what it leaves out."""
 
 log = structlog.get_logger()
 
@@ -55,7 +59,7 @@ class Fleet:
         self,
         *,
         make: Make,
-        build: Callable[[SourceSettings], Source],
+        build: Callable[[SourceSettings, Exclusions], Source],
         resolve: Callable[[str], Awaitable[ProjectId]],
         tell: Tell,
         metrics: Metrics,
@@ -69,7 +73,7 @@ class Fleet:
         self._known: dict[ProjectId, Project] = {}
         self._policies: dict[ProjectId, Policy] = {}
         self._chains: dict[ProjectId, tuple[Source, ...]] = {}
-        self._built: dict[SourceSettings, Source] = {}
+        self._built: dict[_Reading, Source] = {}
         self._names: dict[str, ProjectId] = {}
         self.projects: tuple[Project, ...] = ()
         """Those that are watched now."""
@@ -78,11 +82,11 @@ class Fleet:
         """Do all of *settings* that may fail, and return what puts them in force at a stroke.
 
         A name is resolved once, by asking Vercel. Sources whose settings stay as they were are kept, with what they
-        remember, and projects with the same settings share one. Raises Unresolved.
+        remember, and projects with the same settings, and the same exclusions, share one. Raises Unresolved.
         """
         entries = await self._identify(settings)
-        wanted = {one for entry in settings.projects for one in entry.sources}
-        built = {one: self._built.get(one) or self._build(one) for one in wanted}
+        wanted = {one for entry in settings.projects for one in _readings(entry)}
+        built = {one: self._built.get(one) or self._build(*one) for one in wanted}
         policies = {project: settings.policy_for(entry) for project, entry in entries.items()}
         return partial(self._adopt, entries, policies, built)
 
@@ -114,7 +118,7 @@ class Fleet:
         self,
         entries: Mapping[ProjectId, ProjectSettings],
         policies: Mapping[ProjectId, Policy],
-        built: dict[SourceSettings, Source],
+        built: dict[_Reading, Source],
     ) -> None:
         self._entries, self._built = entries, built
         for project, policy in policies.items():
@@ -134,7 +138,7 @@ class Fleet:
         for one in leaving:
             self._retire(one, is_kept=one in kept)
         self.projects = (*(self._take_in(project, before) for project in self._entries), *kept)
-        chains = {key: tuple(self._built[one] for one in entry.sources) for key, entry in self._entries.items()}
+        chains = {key: tuple(self._built[one] for one in _readings(entry)) for key, entry in self._entries.items()}
         chains |= {one.id: self._chains[one.id] for one in kept}
         gone = before.keys() - {one.id for one in self.projects}
         self._metrics.forget(gone)
@@ -164,6 +168,10 @@ class Fleet:
                 "the configuration names it no more; it is watched until its incident is over, and nothing is done"
             )
             log.warning("project.kept", project=project.id, summary=summary)
+
+
+def _readings(entry: ProjectSettings) -> list[_Reading]:
+    return [(one, entry.exclusions) for one in entry.sources]
 
 
 def _has_open_incident(project: Project) -> bool:

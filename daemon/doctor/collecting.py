@@ -12,6 +12,7 @@ from daemon.ports.errors import PortError
 from daemon.ports.source import Reading, Wanted
 from daemon.settings import ProjectSettings
 from daemon.sources import Means, SourceSettings, build_source
+from daemon.sources.exclusions import Exclusions
 from daemon.sources.log_drain import LogDrainSettings
 
 LOOKED_BACK = timedelta(minutes=15)
@@ -24,20 +25,20 @@ Collected = Mapping[tuple[str, str], Told[Reading]]
 
 async def collect(ways: Ways, projects: Mapping[str, ProjectSettings]) -> Collected:
     """Return what the sources of *projects*, which are given by their ids, say of them."""
-    shared: dict[SourceSettings, list[str]] = defaultdict(list)
+    shared: dict[tuple[SourceSettings, Exclusions], list[str]] = defaultdict(list)
     for project, settings in projects.items():
         for one in settings.sources:
-            shared[one].append(project)
-    answers = await asyncio.gather(*(_ask(ways, one, batch) for one, batch in shared.items()))
+            shared[one, settings.exclusions].append(project)
+    answers = await asyncio.gather(*(_ask(ways, *one, batch) for one, batch in shared.items()))
     return {(project, kind): told for kind, by_project in answers for project, told in by_project.items()}
 
 
 async def _ask(
-    ways: Ways, settings: SourceSettings, projects: Sequence[str]
+    ways: Ways, settings: SourceSettings, exclusions: Exclusions, projects: Sequence[str]
 ) -> tuple[str, Mapping[str, Told[Reading]]]:
     if isinstance(settings, LogDrainSettings) and ways.is_store_broken:
         return settings.kind, dict.fromkeys(projects, NO_STORE)
-    source = build_source(settings, Means(ways.reading, ways.buckets, ways.clock))
+    source = build_source(settings, Means(ways.reading, ways.buckets, ways.clock), exclusions)
     batches = [projects] if source.is_fleet_wide else [[project] for project in projects]
     now = ways.clock.now()
     wanted = [[Wanted(ProjectId(project), now - LOOKED_BACK) for project in batch] for batch in batches]

@@ -30,7 +30,7 @@ class Reading:
     the clock: the ingest lag as measured; None where this collection could not tell. `covered` is the share, 0..1, of
     the window's time that the samples speak for: less than 1 where a bound cut the listing short. `corrections` counts
     answers that took back what an earlier one had counted. `left_out` counts requests that were seen and count for
-    nobody: no deployment was asked, or there is no answer.
+    nobody: no deployment was asked, there is no answer, or they are excluded.
     """
 
     source: str

@@ -15,6 +15,8 @@ from daemon.settings.model import ProjectSettings, Settings
 from daemon.settings.problem import Location, nearest, shown, shown_key
 from daemon.settings.tokens import TokenFile
 from daemon.sources import SourceSettings
+from daemon.sources.log_drain import LogDrainSettings
+from daemon.sources.observability import ObservabilitySettings
 from daemon.sources.probe import ProbeSettings
 from daemon.sources.prometheus import PrometheusSettings
 from daemon.sources.request_logs import Counts, RequestLogsSettings
@@ -125,6 +127,27 @@ def ratios_have_all_requests(settings: Settings) -> Iterator[Violation]:
                     )
 
 
+def sources_can_leave_out_what_is_excluded(settings: Settings) -> Iterator[Violation]:
+    """What `exclude_routes` and `exclude_statuses` name, every source but `probe` can tell apart from the rest."""
+    for base, project in _projects(settings):
+        for number, source in enumerate(project.sources):
+            for key, objection in _not_left_out(source, project):
+                yield Violation(((*base, key), (*base, "sources", number, "kind")), f"{source.kind} {objection}")
+
+
+def _not_left_out(source: SourceSettings, project: ProjectSettings) -> Iterator[tuple[str, str]]:
+    """Yield each key that *source* cannot honour, and why, with what to do."""
+    match source:
+        case PrometheusSettings():
+            for key in ("exclude_routes", "exclude_statuses"):
+                if getattr(project, key):
+                    yield key, "counts what its expressions say; write it into the expressions, and remove it here"
+        case LogDrainSettings() if project.exclude_statuses:
+            yield "exclude_statuses", "knows of a status that it is a 5xx, and no more; remove it, or the source"
+        case ObservabilitySettings() if any("*" in route for route in project.exclude_routes):
+            yield "exclude_routes", "leaves out routes by their whole names; write each without *, or remove the source"
+
+
 def witnesses_do_not_act_alone(settings: Settings) -> Iterator[Violation]:
     """A project with posture `automatic` has a source beside `probe`, unless that one `may_act`."""
     for base, project in _projects(settings):
@@ -224,6 +247,7 @@ LAWS: tuple[Check, ...] = (
     fresh_counts_can_exist,
     sampled_windows_fill,
     ratios_have_all_requests,
+    sources_can_leave_out_what_is_excluded,
     witnesses_do_not_act_alone,
     sites_belong_to_one_project,
     one_of_each_kind,

@@ -199,7 +199,9 @@ class _Attempt:
         self._leave_out(location)
 
     def _leave_out(self, location: Location) -> None:
-        """Remove the smallest part that holds *location* and has a key of its own."""
+        """Remove the smallest part that holds *location* and has a key of its own, unless it is gone already."""
+        if any(location[: len(one)] == one for one in self._broken):
+            return
         while location:
             self._broken.add(location)
             *way, last = location

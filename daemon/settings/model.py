@@ -21,6 +21,7 @@ from daemon.guardrails import GuardrailSettings, complete
 from daemon.settings.drain import DrainReceiverSettings
 from daemon.settings.tokens import FixedToken, Token, TokenFile
 from daemon.sources import SourceSettings
+from daemon.sources.exclusions import Exclusions, RoutePattern, ServerError
 from daemon.sources.request_logs import RequestLogsSettings
 from daemon.sources.status_page import StatusPageSettings
 from daemon.vercel.fields import AbsolutePath, ListeningHost, is_loopback
@@ -199,6 +200,16 @@ class PolicySettings(Section):
         max_length=8,
         description="Where error rates come from, at most one of each kind.",
     )
+    exclude_routes: tuple[RoutePattern, ...] = Field(
+        default=(),
+        max_length=32,
+        description="Routes that no source counts, such as /api/health; * stands for any text, where a source can.",
+    )
+    exclude_statuses: tuple[ServerError, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Statuses, 500 to 599, that are no error, such as 501; their answers stay among the requests.",
+    )
     detectors: tuple[DetectorSettings, ...] = Field(
         default=(Threshold(),),
         min_length=1,
@@ -274,6 +285,11 @@ class PolicySettings(Section):
         le=30 * SECOND,
         description="Time between two readings of production while a rollback is under way.",
     )
+
+    @property
+    def exclusions(self) -> Exclusions:
+        """What no source counts, whatever its kind."""
+        return Exclusions(self.exclude_routes, self.exclude_statuses)
 
     def policy(self) -> Policy:
         """Return these settings as `step` reads them, named by a digest of all that they say."""

@@ -8,6 +8,7 @@ from pydantic import Field
 from daemon.ports.buckets import Buckets
 from daemon.ports.clock import Clock
 from daemon.ports.source import Source
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.log_drain import LogDrainSettings
 from daemon.sources.observability import ObservabilitySettings
 from daemon.sources.probe import ProbeSettings
@@ -31,13 +32,13 @@ class Means:
     clock: Clock
 
 
-def build_source(settings: SourceSettings, means: Means) -> Source:
-    """Return the source that *settings* describe."""
+def build_source(settings: SourceSettings, means: Means, exclusions: Exclusions = NOTHING_EXCLUDED) -> Source:
+    """Return the source that *settings* describe. Which of them can honour which *exclusions*, a law says."""
     match settings:
         case ObservabilitySettings() | RequestLogsSettings():
-            return settings.open(means.transport)
+            return settings.open(means.transport, exclusions)
         case LogDrainSettings():
-            return settings.open(means.buckets)
+            return settings.open(means.buckets, exclusions)
         case ProbeSettings():
             return settings.open(means.clock)
         case PrometheusSettings():

@@ -2,21 +2,23 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from daemon.core.facts import ErrorRateSample, ProjectId
+from daemon.core.facts import DeploymentId, ErrorRateSample, ProjectId
 from daemon.core.signal import SignalReason
-from daemon.ports.buckets import BUCKET, BucketCount, Buckets, Gap, GapReason, Heard, Standing
+from daemon.ports.buckets import BUCKET, BucketCount, Buckets, Gap, GapReason, Heard, RouteCount, Standing
 from daemon.ports.errors import PortError, StoreUnavailable, Unavailable, Unintelligible
 from daemon.ports.source import Reading, Readings, Source, Wanted
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 
 KIND: Final = "log_drain"
 ALIVE_WITHIN = timedelta(seconds=60)
 """A receiver without a sign of life for longer is not running; it gives one every few seconds."""
+ERROR_CLASS: Final = 5
 
 _REASONS: Final = {
     GapReason.OVERFLOW: SignalReason.OVERFLOWING,
@@ -64,9 +66,9 @@ class LogDrainSettings(BaseModel):
         description="Share of the requests that the drain's sampling rules let through; counts stay as they came.",
     )
 
-    def open(self, buckets: Buckets) -> Source:
+    def open(self, buckets: Buckets, exclusions: Exclusions = NOTHING_EXCLUDED) -> Source:
         """Return the source that these settings describe."""
-        return LogDrain(self, buckets)
+        return LogDrain(self, buckets, exclusions)
 
 
 class LogDrain:
@@ -81,15 +83,19 @@ class LogDrain:
     Buckets that something was missed in are left out, and the reading's `covered` says how many. Where no other is left
     it is Unintelligible: OVERFLOWING where more came than could be taken, SCHEMA_DRIFT where it could not be read,
     NOT_POLLED where nobody listened. A drain does not tell the platform's own errors from the app's.
+
+    Routes that are excluded are left out, as far as the receiver knows them: of those beyond its `routes_max`, which
+    share one count, none is. Counts have no statuses, but classes of them.
     """
 
     name = KIND
     is_fleet_wide = True
     is_witness = False
 
-    def __init__(self, settings: LogDrainSettings, buckets: Buckets) -> None:
+    def __init__(self, settings: LogDrainSettings, buckets: Buckets, exclusions: Exclusions = NOTHING_EXCLUDED) -> None:
         self._settings = settings
         self._buckets = buckets
+        self._exclusions = exclusions
 
     async def collect(self, wanted: Sequence[Wanted], *, now: datetime) -> Readings:
         """Return the counts of whole buckets from each project's `since` on, as far as they are surely complete."""
@@ -115,11 +121,32 @@ class LogDrain:
             else:
                 answers[one.project] = found
         if windows:
-            start, end = min(one.start for one in windows.values()), max(one.end for one in windows.values())
-            counts = _by_project(await self._buckets.totals(start=start, end=end))
+            counts = await self._counts(windows)
             for project, window in windows.items():
                 answers[project] = self._reading(window, counts.get(project, ()))
         return answers
+
+    async def _counts(self, windows: Mapping[ProjectId, "_Window"]) -> Mapping[ProjectId, Sequence[BucketCount]]:
+        """Return what is counted of each project: all in one read, unless there are routes to tell apart."""
+        if not self._exclusions.routes:
+            start, end = min(one.start for one in windows.values()), max(one.end for one in windows.values())
+            return _by_project(await self._buckets.totals(start=start, end=end))
+        return {
+            project: self._add_up(await self._buckets.routes(project, start=window.start, end=window.end))
+            for project, window in windows.items()
+        }
+
+    def _add_up(self, counts: Iterable[RouteCount]) -> Sequence[BucketCount]:
+        """Return the counts by bucket and deployment, without the routes that are excluded, in order of time."""
+        found: dict[tuple[datetime, DeploymentId], BucketCount] = {}
+        for one in counts:
+            if self._exclusions.leave_out(one.route):
+                continue
+            key = (one.start, one.deployment)
+            known = found.get(key) or BucketCount(one.project, one.deployment, one.start, 0, 0)
+            errors = one.requests if one.status_class == ERROR_CLASS else 0
+            found[key] = replace(known, requests=known.requests + one.requests, errors=known.errors + errors)
+        return [found[key] for key in sorted(found)]
 
     def _window(
         self, wanted: Wanted, heard: Sequence[Heard], standing: Standing, now: datetime

@@ -20,11 +20,19 @@ def read_duration(value: object) -> timedelta | None:
     return timedelta(milliseconds=min(value, DURATION_MS_MAX))
 
 
+def read_text(value: object) -> str | None:
+    """Return a text; None for anything else, since nothing rests on it but what is left out."""
+    return value if isinstance(value, str) and value else None
+
+
+Text = Annotated[str | None, BeforeValidator(read_text)]
+
+
 class LogRow(WireModel):
     """One request. `status` 0 or less: it has no answer. `deployment` '' or None: no deployment answered it.
 
     `timestamp` is when the request began, though the row appears when it has ended; `duration` is None where the row
-    does not tell it.
+    does not tell it. `route` is None for what no route answers, such as a file; `path` then says what was asked for.
 
     Source: Vercel CLI 58.4.4, `vercel logs`; the route is not in the OpenAPI and may change.
     """
@@ -35,6 +43,8 @@ class LogRow(WireModel):
     status: Annotated[int, Field(strict=True, ge=-1, le=999)] = Field(alias="statusCode")
     environment: Annotated[StrictStr, StringConstraints(max_length=100)] | None = None
     error_code: StrictStr | None = Field(None, alias="errorCode")
+    route: Text = None
+    path: Text = Field(None, alias="requestPath")
     waf_action: StrictStr | None = Field(None, alias="wafAction")
     duration: Annotated[timedelta | None, BeforeValidator(read_duration)] = Field(None, alias="requestDurationMs")
 
@@ -52,6 +62,11 @@ class LogRow(WireModel):
     def is_countable(self) -> bool:
         """Whether a deployment was asked and there is an answer: the firewall turned none away, nobody hung up."""
         return bool(self.deployment) and self.status > 0 and self.waf_action != DENIED
+
+    @property
+    def place(self) -> str | None:
+        """What was asked for: the route, or the path of what has none; None where the row does not tell."""
+        return self.route or self.path
 
     @property
     def ended_at(self) -> datetime:

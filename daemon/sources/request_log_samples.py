@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from daemon.core.facts import DeploymentId, ErrorRateSample
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.request_log_rows import LogRow
 
 MINUTE = timedelta(minutes=1)
@@ -19,11 +20,12 @@ class Tally:
     errors: int = 0
     platform_errors: int = 0
 
-    def add(self, row: LogRow) -> None:
-        """Count *row*."""
+    def add(self, row: LogRow, exclusions: Exclusions) -> None:
+        """Count *row*, whose status may be one that is no error."""
+        is_error = exclusions.is_error(row.status)
         self.requests += 1
-        self.errors += row.is_failed and not row.is_platforms
-        self.platform_errors += row.is_platforms
+        self.errors += is_error and not row.is_platforms
+        self.platform_errors += is_error and row.is_platforms
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,20 @@ class Found:
     has_all: bool = True
     failing: Mapping[str, datetime] = field(default_factory=dict)
     ignored: Sequence[LogRow] = ()
+    exclusions: Exclusions = NOTHING_EXCLUDED
 
     @property
     def counted(self) -> Sequence[LogRow]:
         """The rows that count, late ones included."""
-        return [row for row in (*self.rows, *self.late) if row.is_countable]
+        return [row for row in (*self.rows, *self.late) if self.counts(row)]
+
+    def counts(self, row: LogRow) -> bool:
+        """Return whether *row* counts."""
+        return row.is_countable and not self.exclusions.leave_out(row.place or "")
 
     @property
     def left_out(self) -> int:
-        """How many rows count for nobody: no deployment was asked, or there is no answer."""
+        """How many rows count for nobody: no deployment was asked, there is no answer, or the route is excluded."""
         return len(self.rows) + len(self.late) + len(self.ignored) - len(self.counted)
 
 
@@ -85,14 +92,15 @@ def samples_of(found: Found) -> tuple[ErrorRateSample, ...]:
         for minute in _minutes(max(found.start, since), found.end):
             cells.at(DeploymentId(name), minute)
     for row in found.rows:
-        if row.deployment and row.is_countable:
-            cells.at(DeploymentId(row.deployment), row.timestamp).add(row)
+        if row.deployment and found.counts(row):
+            cells.at(DeploymentId(row.deployment), row.timestamp).add(row, found.exclusions)
     apart: dict[DeploymentId, Tally] = defaultdict(Tally)
     for row in found.late:
-        if row.deployment and row.is_countable:
+        if row.deployment and found.counts(row):
             name = DeploymentId(row.deployment)
             minutes = cells.tallies.get(name)
-            (minutes[max(minutes)] if minutes else apart[name]).add(row)
+            tally = minutes[max(minutes)] if minutes else apart[name]
+            tally.add(row, found.exclusions)
     samples = [*cells.samples(), *(_sample(found, name, found.start, found.end, one) for name, one in apart.items())]
     return tuple(sorted(samples, key=lambda one: (one.start, one.deployment)))
 

@@ -13,6 +13,7 @@ from daemon.core.facts import ProjectId
 from daemon.core.signal import SignalReason
 from daemon.ports.errors import PortError, Unintelligible
 from daemon.ports.source import Reading, Readings, Source, Wanted
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.request_log_listing import Listing, LogReader, ceil_millisecond
 from daemon.sources.request_log_memory import Memory, Seen
 from daemon.sources.request_log_pace import Pacer
@@ -83,9 +84,9 @@ class RequestLogsSettings(BaseModel):
         description="Origin of the request log; by default https://vercel.com for the public API, else the API's own.",
     )
 
-    def open(self, transport: VercelTransport) -> Source:
+    def open(self, transport: VercelTransport, exclusions: Exclusions = NOTHING_EXCLUDED) -> Source:
         """Return the source that these settings describe."""
-        return RequestLogs(self, transport)
+        return RequestLogs(self, transport, exclusions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,11 @@ class RequestLogs:
     is_fleet_wide = False
     is_witness = False
 
-    def __init__(self, settings: RequestLogsSettings, transport: VercelTransport) -> None:
+    def __init__(
+        self, settings: RequestLogsSettings, transport: VercelTransport, exclusions: Exclusions = NOTHING_EXCLUDED
+    ) -> None:
         self._settings = settings
+        self._exclusions = exclusions
         self._reader = LogReader(transport, origin=settings.base_url)
         self._pacer = Pacer(self._reader, lag=settings.lag)
         self._memory = Memory()
@@ -181,7 +185,14 @@ class RequestLogs:
         keep_from = window.end - self._settings.late_max
         after = seen.then(listing, (*found.late, *found.ignored), start=window.start, keep_from=keep_from)
         self._memory.keep(wanted.project, before=seen, now=after)
-        return _reading(found, window, now=now)
+        return _reading(self._without_excluded(wanted.project, found), window, now=now)
+
+    def _without_excluded(self, project: ProjectId, found: Found) -> Found:
+        """Return *found* with what is to be left out. Raises Unintelligible for rows of which nobody can tell."""
+        if self._exclusions.routes and any(row.place is None for row in found.counted):
+            sentence = f"request log of {project}: rows without a route, which exclude_routes is about"
+            raise Unintelligible(sentence, reason=SignalReason.SCHEMA_DRIFT)
+        return replace(found, exclusions=self._exclusions)
 
     def _window(self, wanted: Wanted, *, now: datetime, lag: timedelta) -> _Window | None:
         """Return the time to count; None where that is no time at all."""

@@ -11,6 +11,7 @@ from daemon.core.facts import ErrorRateSample, ProjectId
 from daemon.core.signal import SignalReason
 from daemon.ports.errors import PortError, RateLimited, Refused, Unavailable, Unintelligible
 from daemon.ports.source import Reading, Source, Wanted
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.vercel.wire import to_milliseconds
 from tests.contract.stages import Stage
 from tests.contract.stages.log_drain import LogDrainStage
@@ -82,13 +83,23 @@ def counted(samples: Iterable[ErrorRateSample]) -> Counts:
     return totals
 
 
-def truth(vercel: Vercel, start: datetime, end: datetime, *, project: str = "web") -> Counts:
+def truth(
+    vercel: Vercel,
+    start: datetime,
+    end: datetime,
+    *,
+    project: str = "web",
+    exclusions: Exclusions = NOTHING_EXCLUDED,
+) -> Counts:
     """The same of [start, end), as the world itself knows it."""
     totals: Counts = {}
     for row in vercel.world.traffic_of(vercel.world.project(project)).counts.rows:
-        if row.key.environment == "production" and to_milliseconds(start) <= row.at_ms < to_milliseconds(end):
-            requests, errors = totals.get(row.key.deployment_id, (0, 0))
-            totals[row.key.deployment_id] = (requests + 1, errors + (500 <= row.key.http_status <= 599))
+        key = row.key
+        is_inside = to_milliseconds(start) <= row.at_ms < to_milliseconds(end)
+        if key.environment == "production" and is_inside and key.route not in exclusions.routes:
+            requests, errors = totals.get(key.deployment_id, (0, 0))
+            is_error = 500 <= key.http_status <= 599 and key.http_status not in exclusions.statuses
+            totals[key.deployment_id] = (requests + 1, errors + is_error)
     return totals
 
 
@@ -113,6 +124,33 @@ async def test_the_counts_are_the_worlds_own_up_to_the_watermark(vercel, stage):
     found = counted(reading.samples)
     check(stage, found, truth(vercel, since, reading.complete_until))
     assert found[vercel.id_of("good")][1] > 0
+
+
+@pytest.mark.parametrize(
+    ("stage_type", "exclusions"),
+    [
+        pytest.param(one, exclusions, id=f"{one.kind}-{name}", marks=getattr(one, "marks", ()))
+        for one in (ObservabilityStage, MetricsV1Stage, RequestLogsStage, LogDrainStage)
+        for name, exclusions in (
+            ("routes", Exclusions(routes=("/products/[id]", "/api/cart"))),
+            ("statuses", Exclusions(statuses=(503,))),
+        )
+        if one.kind != "log_drain" or not exclusions.statuses
+    ],
+)
+async def test_what_is_excluded_is_left_out_of_requests_and_errors_alike_and_a_status_of_errors_alone(
+    stage_type, exclusions
+):
+    stage, outage = stage_type(), {"at": "0s", "outage": {"project": "web", "ratio": 0.2, "status": 503}}
+    async with emulated(happenings=[outage]) as vercel:
+        source, since = stage.build(vercel, exclusions=exclusions), vercel.now
+        vercel.pass_time(200)
+        reading = await read(stage, vercel, source, since)
+        found, until = counted(reading.samples), reading.complete_until
+        assert found == truth(vercel, since, until, exclusions=exclusions)
+        (everything,), (kept,) = truth(vercel, since, until).values(), found.values()
+    assert 0 < kept[1] < everything[1]
+    assert (kept[0] == everything[0]) is bool(exclusions.statuses)
 
 
 async def test_collections_that_follow_each_other_count_every_request_once(vercel, stage):

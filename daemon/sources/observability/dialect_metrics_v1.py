@@ -28,6 +28,12 @@ FAILED = f"{COUNTED} AND (httpStatus >= {ERROR_MIN} AND httpStatus <= {ERROR_MAX
 FILTERS = {Asked.REQUESTS: COUNTED, Asked.ERRORS: FAILED, Asked.EVERYTHING: COUNTED}
 
 
+def filter_of(question: Question) -> str:
+    """Return the filter: a text stands in double quotes, in which a backslash takes away what a sign means."""
+    routes = (route.replace("\\", "\\\\").replace('"', '\\"') for route in question.exclusions.routes)
+    return "".join([FILTERS[question.asked], *(f' AND (NOT route:"{route}")' for route in routes)])
+
+
 class Dimensions(WireModel):
     """What one group is."""
 
@@ -130,7 +136,7 @@ class MetricsV1:
             "timeRange": {"start": to_iso(question.start), "end": to_iso(ceil_minute(question.end))},
             "bucketSeconds": int(MINUTE.total_seconds()),
             "groupBy": ["projectId", "deploymentId", *by_status],
-            "filter": FILTERS[question.asked],
+            "filter": filter_of(question),
             "metrics": {"value": {"metric": METRIC, "aggregation": "count"}},
             "outputs": ["value"],
             "seriesSelection": {

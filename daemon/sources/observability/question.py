@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from daemon.core.facts import ProjectId
 from daemon.ports.errors import Unintelligible
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 
 METRIC: Final = "vercel.request.count"
 GROUPS_MAX: Final = 500
@@ -38,6 +39,7 @@ class Question:
     """Counts per minute of [`start`, `end`). `projects` None asks for every project of the owner.
 
     `start` is a full minute. `end` need not be one: whoever asks knows that the minute which it cuts is still open.
+    Routes that are excluded are not asked for; statuses that are make no error of an answer.
     """
 
     asked: Asked
@@ -45,6 +47,7 @@ class Question:
     projects: Sequence[ProjectId] | None
     start: datetime
     end: datetime
+    exclusions: Exclusions = NOTHING_EXCLUDED
 
     @property
     def what(self) -> str:

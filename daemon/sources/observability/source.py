@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from daemon.core.facts import ProjectId
 from daemon.ports.errors import PortError
 from daemon.ports.source import Reading, Readings, Source, Wanted
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.observability.asking import Asker, DialectChoice
 from daemon.sources.observability.team import KIND, Reach, Resolution, Team
 from daemon.vercel.owner import OwnerLookup
@@ -51,9 +52,9 @@ class ObservabilitySettings(BaseModel):
         description="How far back one collection reaches after a pause; older minutes are never read.",
     )
 
-    def open(self, transport: VercelTransport) -> Source:
+    def open(self, transport: VercelTransport, exclusions: Exclusions = NOTHING_EXCLUDED) -> Source:
         """Return the source that these settings describe."""
-        return Observability(self, transport)
+        return Observability(self, transport, exclusions)
 
 
 class Observability:
@@ -72,8 +73,11 @@ class Observability:
     is_fleet_wide = True
     is_witness = False
 
-    def __init__(self, settings: ObservabilitySettings, transport: VercelTransport) -> None:
+    def __init__(
+        self, settings: ObservabilitySettings, transport: VercelTransport, exclusions: Exclusions = NOTHING_EXCLUDED
+    ) -> None:
         self._reach = Reach(settings.resolution, settings.lag, settings.late_max, settings.lookback_max)
+        self._exclusions = exclusions
         self._asker = Asker(transport, settings.dialect)
         self._owners = OwnerLookup(transport)
         # Bounded by the owners of configured projects, which is one team, or a few persons.
@@ -93,6 +97,6 @@ class Observability:
             except PortError as error:
                 entries[one.project] = error
         for owner, theirs in by_owner.items():
-            team = self._teams.setdefault(owner, Team(owner, self._asker, self._reach))
+            team = self._teams.setdefault(owner, Team(owner, self._asker, self._reach, self._exclusions))
             entries |= await team.collect(theirs, now=now)
         return entries

@@ -59,7 +59,7 @@ def _enter(row: BucketRow, table: Table, question: Question) -> None:
     table.seen[row.timestamp] = table.seen.get(row.timestamp, 0) + row.requests
     if not row.project or (question.asked.is_by_status and row.status == NO_STATUS):
         return
-    is_error = ERROR_MIN <= row.status <= ERROR_MAX
+    is_error = question.exclusions.is_error(row.status)
     is_platforms = is_error and (row.error_code or "").startswith(PLATFORM_CODE)
     counts = Counts(
         requests=0 if question.asked is Asked.ERRORS else row.requests,

@@ -10,6 +10,7 @@ from daemon.core.facts import ProjectId
 from daemon.core.signal import SignalReason
 from daemon.ports.errors import PortError, Unintelligible
 from daemon.ports.source import Reading, Wanted
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.observability.asking import Asker
 from daemon.sources.observability.counts import ByMinute, Table, find_contradiction, merge
 from daemon.sources.observability.ledger import Given, advance
@@ -84,8 +85,9 @@ class Team:
     in one answer, the open minute included, and gives what is new up to now less the lag.
     """
 
-    def __init__(self, owner: str, asker: Asker, reach: Reach) -> None:
+    def __init__(self, owner: str, asker: Asker, reach: Reach, exclusions: Exclusions = NOTHING_EXCLUDED) -> None:
         self._owner = owner
+        self._exclusions = exclusions
         self._asker = asker
         self._reach = reach
         self._shards = {asked: Shards(first_size=size) for asked, size in FIRST_SIZES.items()}
@@ -165,7 +167,8 @@ class Team:
         start = min(*(plan.start for plan in plans), floor_minute(end - MINUTE))
 
         async def ask(projects: Sequence[ProjectId] | None) -> Table:
-            return await self._asker.ask(Question(asked, self._owner, projects, start, end), now=collection.now)
+            question = Question(asked, self._owner, projects, start, end, self._exclusions)
+            return await self._asker.ask(question, now=collection.now)
 
         projects = [plan.project for plan in plans]
         outcomes = await self._shards[asked].gather(projects, ask, now=collection.now)

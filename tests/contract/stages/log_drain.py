@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 
 from daemon.emulator.drain_specs import parse_drain
 from daemon.ports.source import Source
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.log_drain import LogDrainSettings
 from daemon.stores.memory_buckets import MemoryBuckets
 from daemon.web.drain.receiver import drain_routes
@@ -29,12 +30,12 @@ class LogDrainStage:
         self.buckets = MemoryBuckets()
         self.reception: Reception | None = None
 
-    def build(self, vercel: Vercel, **changes: Any) -> Source:
+    def build(self, vercel: Vercel, *, exclusions: Exclusions = NOTHING_EXCLUDED, **changes: Any) -> Source:
         self.reception = Reception(vercel.time, buckets=self.buckets)
         app = Starlette(routes=drain_routes(self.reception.receiver, path="/drain"))
         vercel.app.deliveries.courier.client = httpx.AsyncClient(transport=httpx.ASGITransport(app))
         vercel.app.deliveries.drains.create(vercel.world.team, parse_drain(a_drain()))
-        return LogDrainSettings(**PATIENCE | changes).open(self.buckets)
+        return LogDrainSettings(**PATIENCE | changes).open(self.buckets, exclusions)
 
     async def settle(self, vercel: Vercel) -> None:
         """Let the courier deliver, and the receiver hand over."""

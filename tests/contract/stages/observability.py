@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from daemon.ports.source import Source
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.observability import ObservabilitySettings
 from tests.unit.vercel.emulated import Vercel
 
@@ -20,8 +21,8 @@ class ObservabilityStage:
     counts_are_exact = True
     settings: ClassVar[dict[str, Any]] = {}
 
-    def build(self, vercel: Vercel, **changes: Any) -> Source:
-        return ObservabilitySettings(**self.settings | changes).open(vercel.reader)
+    def build(self, vercel: Vercel, *, exclusions: Exclusions = NOTHING_EXCLUDED, **changes: Any) -> Source:
+        return ObservabilitySettings(**self.settings | changes).open(vercel.reader, exclusions)
 
     async def settle(self, vercel: Vercel) -> None:
         """Leave the counts to their own lag."""

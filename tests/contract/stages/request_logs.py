@@ -3,6 +3,7 @@
 from typing import Any
 
 from daemon.ports.source import Source
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.request_logs import RequestLogsSettings
 from tests.unit.vercel.emulated import Vercel
 
@@ -16,8 +17,8 @@ class RequestLogsStage:
     kind = "request_logs"
     counts_are_exact = True
 
-    def build(self, vercel: Vercel, **changes: Any) -> Source:
-        return RequestLogsSettings(**PAGES | changes).open(vercel.reader)
+    def build(self, vercel: Vercel, *, exclusions: Exclusions = NOTHING_EXCLUDED, **changes: Any) -> Source:
+        return RequestLogsSettings(**PAGES | changes).open(vercel.reader, exclusions)
 
     async def settle(self, vercel: Vercel) -> None:
         """Leave the rows to their own lag."""

@@ -19,6 +19,7 @@ from daemon.ports.errors import Misconfigured, Refused
 from daemon.ports.source import Source
 from daemon.settings import Settings
 from daemon.sources import SourceSettings
+from daemon.sources.exclusions import Exclusions
 from tests.builders import PROJECT, a_policy
 from tests.fakes.daemon import FakeDaemon, World, a_daemon
 from tests.fakes.source import FakeSource
@@ -34,6 +35,7 @@ class House:
     def __init__(self, daemon: FakeDaemon) -> None:
         self.daemon, self.names, self.asked = daemon, {"shop": PROJECT, "other": OTHER}, 0
         self.built: list[SourceSettings] = []
+        self.excluded: list[tuple[str, ...]] = []
         self.told: list[list[ProjectId]] = []
         world = daemon.world
         make = partial(
@@ -47,8 +49,9 @@ class House:
         )
         self.fleet = Fleet(make=make, build=self._build, resolve=self._resolve, tell=self._tell, metrics=daemon.metrics)
 
-    def _build(self, settings: SourceSettings) -> Source:
+    def _build(self, settings: SourceSettings, exclusions: Exclusions) -> Source:
         self.built.append(settings)
+        self.excluded.append(exclusions.routes)
         world = self.daemon.world
         return FakeSource(world.hosting, world.source.ratios, name=settings.kind)
 
@@ -225,3 +228,13 @@ async def test_what_comes_back_while_it_is_still_watched_follows_its_policy_agai
         assert not house.project().needs_resume
         await house.daemon.live(60)
         assert len(house.daemon.world.hosting.sent) == 1
+
+
+async def test_projects_share_a_source_unless_they_exclude_different_things() -> None:
+    async with a_house() as house:
+        await house.configure({"name": "shop"}, {"name": "other"})
+        assert house.excluded == [()]
+        await house.configure({"name": "shop"}, {"name": "other", "exclude_routes": ["/noisy"]})
+        assert house.excluded == [(), ("/noisy",)], "the one that nothing changed for is kept"
+        chains = house.fleet._chains
+        assert chains[PROJECT][0] is not chains[OTHER][0]

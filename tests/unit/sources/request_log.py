@@ -10,6 +10,7 @@ import httpx
 from daemon.core.facts import ErrorRateSample
 from daemon.ports.errors import PortError
 from daemon.ports.source import Reading, Source, Wanted
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.request_logs import RequestLogs, RequestLogsSettings
 from daemon.vercel.wire import read_iso, to_iso, to_milliseconds
 from tests.unit.vercel.fakes import PROJECT, Script, Step, a_transport
@@ -92,10 +93,15 @@ def is_failed(row: Row) -> bool:
     return isinstance(status, int) and 500 <= status <= 599
 
 
-def a_source(*steps: Step, more: dict[str, object] | None = None, **settings: object) -> tuple[RequestLogs, Script]:
+def a_source(
+    *steps: Step,
+    more: dict[str, object] | None = None,
+    exclusions: Exclusions = NOTHING_EXCLUDED,
+    **settings: object,
+) -> tuple[RequestLogs, Script]:
     """A source whose server answers by *steps*; *more* is said of its transport."""
     transport, script, _ = a_transport(*steps, **(more or {}))
-    return RequestLogs(RequestLogsSettings(**settings), transport), script
+    return RequestLogs(RequestLogsSettings(**settings), transport, exclusions), script
 
 
 async def read(source: Source, *, since: datetime = START, now: datetime = NOW) -> Reading:

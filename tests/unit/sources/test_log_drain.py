@@ -12,6 +12,7 @@ from daemon.core.signal import SignalReason
 from daemon.ports.buckets import BUCKET, Delivery, Gap, GapReason, Heard, RouteCount
 from daemon.ports.errors import PortError, StoreUnavailable, Unavailable, Unintelligible
 from daemon.ports.source import Reading, Wanted
+from daemon.sources.exclusions import Exclusions
 from daemon.sources.log_drain import ALIVE_WITHIN, LogDrain, LogDrainSettings
 from daemon.stores.memory_buckets import MemoryBuckets
 from tests.builders import START
@@ -399,3 +400,23 @@ def test_settings_out_of_bounds_are_refused(change: dict[str, Any]) -> None:
 def test_a_sample_is_as_long_as_a_bucket() -> None:
     assert timedelta(seconds=10) == BUCKET
     assert ErrorRateSample(GOOD, START, START + BUCKET, 1, 0).end == after(10)
+
+
+# What is excluded
+
+
+async def test_routes_that_are_excluded_are_no_requests_and_no_errors() -> None:
+    told = await a_busy_minute()
+    source = LogDrainSettings().open(told.buckets, Exclusions(routes=("/api/*",)))
+    noisy = RouteCount(SHOP, GOOD, after(10), route="/api/health", status_class=5, requests=30)
+    shared = replace(noisy, route="(other)", status_class=4, requests=7)
+    await told.add(at=61, counts=[noisy, replace(noisy, deployment=BAD), shared])
+    readings = await source.collect([Wanted(SHOP, START), Wanted(BLOG, START)], now=after(60))
+    reading = readings[SHOP]
+    assert isinstance(reading, Reading)
+    assert [(one.deployment, one.requests, one.errors) for one in reading.samples] == [
+        (GOOD, 10, 1),
+        (GOOD, 17, 1),
+        *[(GOOD, 10, 1)] * 2,
+    ]
+    assert reading.complete_until == after(40)

@@ -9,6 +9,7 @@ from daemon.core.facts import ErrorRateSample, ProjectId
 from daemon.core.signal import SignalReason
 from daemon.ports.errors import Refused, Unavailable, Unintelligible
 from daemon.ports.source import Reading, Wanted
+from daemon.sources.exclusions import Exclusions
 from daemon.sources.request_logs import PROJECTS_AT_ONCE, RequestLogsSettings
 from daemon.vercel.wire import to_milliseconds
 from tests.fakes.clock import next_turn
@@ -406,3 +407,43 @@ async def test_a_project_is_one_reading_of_its_own_so_that_nobody_waits_for_anot
 async def test_trouble_is_told_and_never_a_zero(step, kind, counts):
     with pytest.raises(kind):
         await collect(step, counts=counts)
+
+
+# What is excluded
+
+
+@pytest.mark.parametrize("counts", ["ratio", "errors"])
+async def test_routes_that_are_excluded_are_left_out_by_route_or_by_path_where_there_is_none(counts):
+    rows = [
+        a_log_row(1, status=500, route="/api/health"),
+        a_log_row(2, status=500, route="", requestPath="/api/health"),
+        a_log_row(3, route="/api/health"),
+        a_log_row(4, status=500, route="/shop", requestPath="/api/health"),
+        a_log_row(5, route="/shop"),
+    ]
+    source, _ = a_source(RequestLog(rows), exclusions=Exclusions(routes=("/api/*",)), counts=counts)
+    reading = await read(source)
+    assert sum(one.errors for one in reading.samples) == 1
+    if counts == "ratio":
+        assert counted(reading.samples) == (2, 1)
+    assert reading.left_out == (3 if counts == "ratio" else 2)
+
+
+async def test_a_status_that_is_excluded_is_a_request_and_no_error_of_anybodys():
+    own, platforms = a_log_row(1, status=501), a_log_row(2, status=501, errorCode="INTERNAL_UNEXPECTED_ERROR")
+    rows = [own, platforms, a_log_row(3, status=502), a_log_row(4)]
+    source, _ = a_source(RequestLog(rows), exclusions=Exclusions(statuses=(501,)))
+    (sample,) = (await read(source)).samples
+    assert (sample.requests, sample.errors, sample.platform_errors) == (4, 1, 0)
+
+
+@pytest.mark.parametrize("told", [{}, {"route": None}, {"route": 7, "requestPath": []}, {"route": ""}])
+async def test_rows_that_tell_no_route_are_refused_where_routes_are_excluded_and_counted_elsewhere(told):
+    row = a_log_row(1)
+    del row["requestPath"]
+    log = RequestLog([row | told])
+    assert counted((await collect(log)).samples) == (1, 0)
+    source, _ = a_source(log, exclusions=Exclusions(routes=("/api/health",)))
+    with pytest.raises(Unintelligible, match="rows without a route") as refusal:
+        await read(source)
+    assert refusal.value.reason is SignalReason.SCHEMA_DRIFT

@@ -11,6 +11,7 @@ import httpx
 from daemon.core.facts import ErrorRateSample, ProjectId
 from daemon.ports.errors import PortError
 from daemon.ports.source import Reading, Source, Wanted
+from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.observability import ObservabilitySettings
 from daemon.vercel.wire import to_iso
 from tests.unit.vercel.fakes import PROJECT, TEAM, Script, a_transport, an_error
@@ -124,9 +125,16 @@ def minutes(start: datetime, end: datetime) -> list[datetime]:
 class Watcher:
     """A source on some counts, asked again and again: each project goes on from its own watermark."""
 
-    def __init__(self, counts: Counts, *, since: datetime = START, **settings: Any) -> None:
+    def __init__(
+        self,
+        counts: Counts,
+        *,
+        since: datetime = START,
+        exclusions: Exclusions = NOTHING_EXCLUDED,
+        **settings: Any,
+    ) -> None:
         transport, self.script, _ = a_transport(counts)
-        self.source: Source = ObservabilitySettings(**settings).open(transport)
+        self.source: Source = ObservabilitySettings(**settings).open(transport, exclusions)
         self.since = since
         self.watermarks: dict[ProjectId, datetime] = {}
         self.given: dict[ProjectId, list[ErrorRateSample]] = {}

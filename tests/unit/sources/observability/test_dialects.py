@@ -3,6 +3,7 @@
 import pytest
 
 from daemon.core.facts import ErrorRateSample
+from daemon.sources.exclusions import Exclusions
 from daemon.sources.observability.dialect_metrics_v1 import FILTERS as KQL
 from daemon.sources.observability.dialect_v2 import FILTERS as ODATA
 from daemon.sources.observability.question import Asked
@@ -17,6 +18,7 @@ from tests.unit.sources.observability.serving import (
     V2_PATH,
     Counts,
     Watcher,
+    totals,
 )
 
 END = START + 2 * MINUTE
@@ -189,3 +191,39 @@ async def test_a_null_for_what_was_not_there_is_the_same_as_nothing(dialect):
     counts.bend = nulls
     reading = await Watcher(counts, dialect=dialect).read(NOW)
     assert [one.errors for one in reading.samples] == [10, 0, 0]
+
+
+# What is excluded
+
+
+@pytest.mark.parametrize(
+    ("dialect", "added"),
+    [
+        (V2, " and route ne '/api/health' and route ne '/it''s'"),
+        (V1, ' AND (NOT route:"/api/health") AND (NOT route:"/it\'s")'),
+    ],
+)
+async def test_routes_that_are_excluded_are_not_asked_for(dialect, added):
+    watcher = Watcher(some_counts(), dialect=dialect, exclusions=Exclusions(routes=("/api/health", "/it's")))
+    await watcher.read(NOW)
+    filters = ODATA if dialect == V2 else KQL
+    assert [body["filter"] for body in map(watcher.script.body, (0, 1))] == [
+        filters[Asked.ERRORS] + added,
+        filters[Asked.REQUESTS] + added,
+    ]
+
+
+async def test_a_sign_that_ends_a_text_ends_none():
+    watcher = Watcher(some_counts(), dialect=V1, exclusions=Exclusions(routes=('/a"b\\c',)))
+    await watcher.read(NOW)
+    assert watcher.script.body(0)["filter"].endswith(r' AND (NOT route:"/a\"b\\c")')
+
+
+@BOTH
+async def test_a_status_that_is_excluded_is_a_request_and_no_error(dialect):
+    watcher = Watcher(some_counts(), dialect=dialect, exclusions=Exclusions(statuses=(503,)))
+    reading = await watcher.read(NOW)
+    kept = Watcher(some_counts(), dialect=dialect)
+    everything = await kept.read(NOW)
+    assert totals(everything.samples) == (187, 10, 2)
+    assert totals(reading.samples) == (187, 7, 2)
