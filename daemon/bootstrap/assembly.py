@@ -118,8 +118,9 @@ async def assemble(
         fleet = Fleet(
             make=engine.project(reading, acting),
             build=lambda one, exclusions: build_source(one, Means(reading, buckets, clock), exclusions),
-            resolve=VercelHosting(reading).resolve_project,
+            hosting=VercelHosting(reading),
             tell=poller.watch,
+            clock=clock,
             metrics=metrics,
         )
         await _begin(fleet, settings, metrics, clock, digest=file.loaded.digest if file else "")

@@ -30,7 +30,8 @@ def tell_health(
         last = poller.last_completed
         return Health(
             cycle_age_seconds=clock.monotonic() - (started if last is None else last),
-            has_completed=last is not None,
+            # Before the first listing a fleet of patterns has nothing to poll, and is done with that in no time.
+            has_completed=last is not None and not fleet.awaits_listing,
             cycle_age_seconds_max=silent_seconds_max,
             progress_age_seconds=clock.monotonic() - poller.last_progress,
             progress_age_seconds_max=silent_seconds_max + poller.poll_seconds_max * clock_factor,

@@ -1,4 +1,4 @@
-"""What goes on beside the polls: looking at the configuration file, and letting go of what it names no more."""
+"""What goes on beside the polls: looking at the configuration file, and at which projects the team has."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,18 +6,20 @@ from contextlib import asynccontextmanager
 
 from daemon.bootstrap.fleet import Fleet
 from daemon.bootstrap.reload import LOOK_EVERY_SECONDS, Reloader
+from daemon.engine.rounds import Rounds
 from daemon.engine.supervisor import Supervisor
 from daemon.ports.clock import Clock
 
 
 class Upkeep:
-    """Keeps the fleet in step with the configuration file; *reloader* is None where there is no file."""
+    """Keeps the fleet in step with the configuration file and the team; *reloader* is None where there is no file."""
 
     def __init__(self, fleet: Fleet, reloader: Reloader | None, supervisor: Supervisor, clock: Clock) -> None:
         self._fleet = fleet
         self._reloader = reloader
         self._supervisor = supervisor
         self._clock = clock
+        self._listing = Rounds(fleet.discover, every_seconds=0.0, name="projects", clock=clock, supervisor=supervisor)
 
     @asynccontextmanager
     async def going_on(self) -> AsyncIterator[None]:
@@ -32,11 +34,14 @@ class Upkeep:
 
     async def _go_on(self) -> None:
         while True:
-            await self._clock.sleep(LOOK_EVERY_SECONDS)
             await self._supervisor.guard(self._look(), name="config", on_bug=self._note_bug)
+            await self._clock.sleep(LOOK_EVERY_SECONDS)
 
     async def _look(self) -> None:
         self._fleet.tidy()
+        if self._fleet.has_patterns:
+            self._listing.every_seconds = self._fleet.discover_every_seconds
+            self._listing.begin_when_due()
         if self._reloader:
             await self._reloader.look()
 

@@ -10,6 +10,7 @@ from daemon import __version__
 from daemon.bootstrap.transports import open_transports
 from daemon.doctor.asking import ALL_SECONDS_MAX, Patience
 from daemon.doctor.checks import judge_general, judge_project
+from daemon.doctor.covering import cover_projects
 from daemon.doctor.facts import General, StoreSeen
 from daemon.doctor.gathering import ProjectGathering, reads_drain
 from daemon.doctor.line import Line, State
@@ -53,20 +54,21 @@ async def examine(
     *only* narrows it to the project of that name or id; raises UnknownProject when there is none. Whatever is not
     answered within *seconds_max* is told as trouble.
     """
-    projects = _chosen(settings, only)
     metrics = Metrics(CollectorRegistry(), version=__version__)
     async with AsyncExitStack() as stack:
         reading, acting = await open_transports(settings, clock, metrics, stack)
         seen, store, buckets = await look_at_store(settings.store.path, stack)
         patience = Patience(clock, all_seconds_max=seconds_max)
         ways = Ways(settings, clock, reading, acting, patience, store, buckets, is_store_broken=bool(seen.trouble))
-        return await _examine(ways, projects, seen)
+        covered = await cover_projects(ways)
+        report = await _examine(ways, _chosen(covered.projects, only), seen)
+        return Report([*covered.lines, *report.lines])
 
 
-def _chosen(settings: Settings, only: str | None) -> Sequence[ProjectSettings]:
-    chosen = [one for one in settings.projects if only in (None, one.id, one.name)]
-    if not chosen:
-        known = ", ".join(one.label for one in settings.projects[:20])
+def _chosen(projects: Sequence[ProjectSettings], only: str | None) -> Sequence[ProjectSettings]:
+    chosen = [one for one in projects if only in (None, one.id, one.name)]
+    if only is not None and not chosen:
+        known = ", ".join(one.label for one in projects[:20])
         raise UnknownProject(f"no project {only!r} is configured; name one of {known}")
     return chosen
 

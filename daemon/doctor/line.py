@@ -34,6 +34,7 @@ class Name(StrEnum):
     WEBHOOK_SECRETS = "webhook secrets"
     WEBHOOK = "webhook"
     WEBHOOK_ENDPOINT = "webhook endpoint"
+    MATCH = "match"
     PROJECT = "project"
     PRODUCTION = "production"
     DOMAINS = "domains"

@@ -22,7 +22,7 @@ class Rounds:
         supervisor: Supervisor,
     ) -> None:
         self._work = work
-        self._every_seconds = every_seconds
+        self.every_seconds = every_seconds
         self._name = name
         self._clock = clock
         self._supervisor = supervisor
@@ -32,7 +32,7 @@ class Rounds:
     def begin_when_due(self) -> None:
         """Start a round unless one is under way or the last one began lately."""
         now = self._clock.monotonic()
-        if not self._is_running and (self._began is None or now - self._began >= self._every_seconds):
+        if not self._is_running and (self._began is None or now - self._began >= self.every_seconds):
             self._is_running, self._began = True, now
             self._supervisor.start(self._run(), name=self._name, on_bug=self._note_bug)
 

@@ -32,6 +32,17 @@ class HostingReader(Protocol):
         """Return the deployments that the platform would accept as a rollback's target, newest first, bounded."""
 
 
+class ProjectLister(Protocol):
+    """Reads which projects there are."""
+
+    async def list_projects(self) -> Mapping[ProjectId, str]:
+        """Return the name of every project of the team, all of them or none.
+
+        A project that changes while the list is read may be missing from it. Raises Unavailable, RateLimited, Refused
+        or Unintelligible unless the list is complete.
+        """
+
+
 class Rollback(Protocol):
     """The actuator: one verb by construction."""
 

@@ -8,7 +8,7 @@ from daemon.settings.problem import dotted
 from daemon.sources.log_drain import LogDrainSettings
 
 _POLICY = frozenset({"defaults", "profiles", "projects"})
-_KEYS = frozenset({("poll", "interval"), ("log", "level")})
+_KEYS = frozenset({("poll", "interval"), ("poll", "discover_every"), ("log", "level")})
 """What can change beside the policy. Everything else holds something open, or was promised to another process."""
 
 

@@ -161,14 +161,19 @@ def witnesses_do_not_act_alone(settings: Settings) -> Iterator[Violation]:
 
 
 def sites_belong_to_one_project(settings: Settings) -> Iterator[Violation]:
-    """What is about one project, a `probe` or a `prometheus` with `project_value`, stands in one project only."""
+    """What is about one project, a `probe` or a `prometheus` with `project_value`, stands in one, not in a `match`."""
     seen: list[SourceSettings] = []
     for base, project in _projects(settings):
         for number, source in enumerate(project.sources):
             is_its_own = isinstance(source, ProbeSettings) or (
                 isinstance(source, PrometheusSettings) and source.project_value is not None
             )
-            if is_its_own and source in seen:
+            if is_its_own and project.match is not None:
+                yield Violation(
+                    ((*base, "sources", number), (*base, "sources"), (*base, "match")),
+                    f"this {source.kind} is about one project and match about many; give that project its own entry",
+                )
+            elif is_its_own and source in seen:
                 yield Violation(
                     ((*base, "sources", number), (*base, "sources")),
                     f"the same {source.kind} counts for another project too; write it in the one that it is about",
@@ -190,11 +195,21 @@ def one_of_each_kind(settings: Settings) -> Iterator[Violation]:
 
 
 def projects_are_named(settings: Settings) -> Iterator[Violation]:
-    """Every project has an `id` or a `name`."""
+    """Every entry of `projects` has an `id` or a `name`, or a `match` alone, which may have an `exclude` beside it."""
     for base, project in _projects(settings):
-        if project.id is None and project.name is None:
+        if project.id is None and project.name is None and project.match is None:
             yield Violation(
-                ((*base, "id"), (*base, "name")), "is missing; write the project's id, prj_..., or its name"
+                ((*base, "id"), (*base, "name"), (*base, "match")),
+                "is missing; write the project's id, prj_..., or its name, or a match for many",
+            )
+        for key in ("id", "name"):
+            if project.match is not None and getattr(project, key) is not None:
+                yield Violation(
+                    ((*base, "match"), (*base, key)), f"is given beside {key}; one project or many, keep one of the two"
+                )
+        if project.exclude and project.match is None:
+            yield Violation(
+                ((*base, "exclude"), (*base, "match")), "leaves nothing out without a match; write one, or remove it"
             )
 
 
@@ -277,6 +292,27 @@ def profiles_are_used(settings: Settings) -> Iterator[Violation]:
             yield Violation((("profiles", name),), "no project names this profile, so that it changes nothing")
 
 
+def patterns_do_not_act(settings: Settings) -> Iterator[Violation]:
+    """A `match` with posture `automatic` lets the daemon act on projects that nobody has made yet."""
+    for base, project in _projects(settings):
+        if project.match is not None and project.posture is Posture.AUTOMATIC:
+            yield Violation(
+                ((*base, "posture"), (*base, "match")),
+                "automatic rolls back whatever project the pattern matches, those of tomorrow too; name the projects "
+                "that may be rolled back, or let the pattern approve",
+            )
+
+
+def patterns_are_reached(settings: Settings) -> Iterator[Violation]:
+    """A `match` behind one that takes all of its projects covers nothing."""
+    before: list[str] = []
+    for base, project in _projects(settings):
+        if project.match is not None:
+            if project.match in before or "*" in before:
+                yield Violation(((*base, "match"),), "covers nothing: an entry above takes all that it matches")
+            before += [] if project.exclude else [project.match]
+
+
 def cooldown_outlasts_verification(settings: Settings) -> Iterator[Violation]:
     """A `cooldown` shorter than `verification_deadline` lets a second rollback follow before the first is judged."""
     for base, project in _projects(settings):
@@ -339,6 +375,8 @@ def token_files_are_private(settings: Settings) -> Iterator[Violation]:
 
 LINTS: tuple[Check, ...] = (
     profiles_are_used,
+    patterns_do_not_act,
+    patterns_are_reached,
     cooldown_outlasts_verification,
     counted_errors_are_not_set_against_requests,
     web_stays_on_this_machine,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -35,6 +36,9 @@ PROFILES_MAX = 1_000
 DIGEST_CHARACTERS = 12
 NAME_PATTERN = r"^[A-Za-z0-9._-]{1,100}$"
 """What Vercel allows in a project's name, and we in a profile's."""
+
+
+Glob = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._*?-]{1,100}$")]
 
 
 class LogLevel(StrEnum):
@@ -181,6 +185,12 @@ class PollSettings(Section):
         le=HOUR,
         description="Time after which another daemon takes over from one that no longer renews its lease.",
     )
+    discover_every: timedelta = Field(
+        default=5 * MINUTE,
+        ge=30 * SECOND,
+        le=HOUR,
+        description="Time between two listings of the team's projects, where one is matched by a pattern.",
+    )
 
 
 class PolicySettings(Section):
@@ -306,9 +316,10 @@ _TIMINGS = tuple(name for name, field in PolicySettings.model_fields.items() if 
 
 
 class ProjectSettings(PolicySettings):
-    """One project that is watched, by id or name; every key of `defaults` may be set again here for it alone.
+    """One project that is watched, by id or name, or all of the team whose names match a pattern.
 
-    What is not set here comes from its profile, and what is not set there from `defaults`.
+    Every key of `defaults` may be set again here; what is not set comes from the profile, and what is not set there
+    from `defaults`. An entry by id or name wins over patterns, and of patterns that match the first in the file.
     """
 
     id: Annotated[str, StringConstraints(pattern=r"^prj_[A-Za-z0-9]{1,60}$")] | None = Field(
@@ -322,12 +333,25 @@ class ProjectSettings(PolicySettings):
         default=None, description="Name of the profile, one of `profiles`, whose keys this project inherits."
     )
 
+    match: Glob | None = Field(
+        default=None,
+        description='Pattern of the names of the projects that this entry is about, in quotes: "shop-*"; "*" for all.',
+    )
+    exclude: tuple[Glob, ...] = Field(
+        default=(), max_length=100, description="Patterns of names that `match` leaves out all the same."
+    )
+
     @property
     def label(self) -> str:
-        """What people call the project: its name, or its id."""
-        label = self.name or self.id
-        assert label is not None, "a project without id and name is refused before it is used"
+        """What people call the project: its name, or its id; of many the pattern."""
+        label = self.name or self.id or self.match
+        assert label is not None, "a project without id, name and match is refused before it is used"
         return label
+
+    def covers(self, name: str) -> bool:
+        """Return whether a project of that name is matched, and not left out."""
+        is_left_out = any(fnmatchcase(name, one) for one in self.exclude)
+        return self.match is not None and fnmatchcase(name, self.match) and not is_left_out
 
 
 class Settings(BaseSettings):

@@ -97,6 +97,13 @@ class Metrics:
             registry=registry,
         )
 
+        self.projects = Gauge("lastgood_projects", "Projects that are watched.", registry=registry)
+        self.projects_listed = Gauge(
+            "lastgood_projects_listed_timestamp_seconds",
+            "When the team's projects were last listed to the end; 0 before, and where no `match` asks for it.",
+            registry=registry,
+        )
+
     def tell_config(self, generation: int, digest: str, *, at: datetime) -> None:
         """Let the metrics say which configuration is in force since *at*."""
         self.config.info({"hash": digest})

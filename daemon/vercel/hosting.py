@@ -15,6 +15,7 @@ from daemon.vercel.wire import (
     DeploymentPage,
     DeploymentRow,
     LastAliasRequest,
+    ListedProject,
     ProjectAnswer,
     ProjectIdentity,
     ProjectPage,
@@ -40,7 +41,7 @@ GIT_PROVIDERS = ("github", "gitlab", "bitbucket")
 
 
 class VercelHosting:
-    """Implements `ports.hosting.HostingReader`. Raises the port's errors, and nothing else."""
+    """Implements `ports.hosting.HostingReader` and `ProjectLister`. Raises the port's errors, and nothing else."""
 
     def __init__(self, transport: VercelTransport) -> None:
         self._transport = transport
@@ -96,6 +97,27 @@ class VercelHosting:
             position = page.pagination.next
         message = f"the team has more than {PROJECTS_PAGES_MAX} pages of projects; read no further"
         yield dict.fromkeys(left, Unintelligible(message, reason=SignalReason.TRUNCATED))
+
+    async def list_projects(self) -> Mapping[ProjectId, str]:
+        """Return the name of every project of the team; a row or a page that cannot be read spoils the list.
+
+        Source: Vercel OpenAPI, getProjects.
+        """
+        what, names = "the team's projects", dict[ProjectId, str]()
+        position: str | int | None = None
+        for _ in range(PROJECTS_PAGES_MAX):
+            page = await self._read_projects(position)
+            for row in page.projects:
+                found = understand(ListedProject, row, what=what)
+                _check_identity(found.id, found.account_id, project=found.id, team_id=self._transport.team_id)
+                names[ProjectId(found.id)] = found.name
+            if page.pagination.next is None:
+                return names
+            if page.pagination.next == position:
+                raise Unintelligible(f"{what}: the position does not move on; taken as no answer")
+            position = page.pagination.next
+        message = f"the team has more than {PROJECTS_PAGES_MAX} pages of projects; read no further"
+        raise Unintelligible(message, reason=SignalReason.TRUNCATED)
 
     async def list_targets(self, project: ProjectId) -> Sequence[Deployment]:
         """Return what Vercel calls rollback candidates, newest first, at most 100; the current one is among them.

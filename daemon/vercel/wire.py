@@ -198,6 +198,12 @@ class ProjectIdentity(WireModel):
     account_id: Name = Field(alias="accountId")
 
 
+class ListedProject(ProjectIdentity):
+    """A project of a list: whose it is, and its name."""
+
+    name: Name
+
+
 class RollingReleaseState(StrEnum):
     """Source: Vercel OpenAPI, getRollingRelease `state`."""
 

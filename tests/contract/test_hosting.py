@@ -418,3 +418,7 @@ async def test_a_read_only_token_cannot_roll_back(vercel):
     with pytest.raises(Refused) as caught:
         await roll_back(vercel)
     assert caught.value.status == 403
+
+
+async def test_every_project_of_the_team_is_listed_with_its_name(vercel):
+    assert await vercel.hosting.list_projects() == {vercel.project: "web"}

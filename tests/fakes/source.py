@@ -14,7 +14,7 @@ _BUCKET = timedelta(seconds=30)
 _LOOKBACK_MAX = timedelta(minutes=30)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class FakeSource:
     """Whole half minutes up to now, of whatever served when each began. `troubles` are raised by the next calls.
 

@@ -299,7 +299,8 @@ async def test_a_fault_turns_exactly_its_own_line_with_its_remedy(tmp_path: Path
 def test_every_line_has_a_fault_that_turns_it() -> None:
     seeded = {case.line for case in CASES}
     sources = {f"{Name.SOURCE} {kind}" for kind in ("observability", "request_logs", "log_drain")}
-    assert seeded == {name.value for name in Name if name is not Name.SOURCE} | sources
+    # What patterns match has a test of its own below.
+    assert seeded == {name.value for name in Name if name not in (Name.SOURCE, Name.MATCH)} | sources
 
 
 async def test_a_line_is_not_looked_at_where_another_says_why(tmp_path: Path) -> None:
@@ -327,6 +328,26 @@ async def test_a_project_that_is_configured_twice_is_told(tmp_path: Path) -> Non
         report = await examine(settings.model_copy(update={"projects": twice}), clock=one.time)
         [line] = [line for line in report.lines if line.state is State.FAIL]
         assert (line.name, "remove one of them" in line.found) == ("project", True)
+
+
+async def test_projects_that_a_pattern_matches_are_looked_at_too(tmp_path: Path) -> None:
+    async with clinic(tmp_path) as one:
+        settings = one.settings()
+        [project] = settings.projects
+
+        async def examined(*entries: dict[str, Any]) -> dict[str, Line]:
+            copies = tuple(project.model_copy(update={"id": None, "name": None, **entry}) for entry in entries)
+            report = await examine(settings.model_copy(update={"projects": copies}), clock=one.time)
+            return {line.name: line for line in report.lines if line.state is not State.OK or line.name == "match"}
+
+        [line] = (await examined({"match": "w*"})).values()
+        assert (line.found, line.state) == ("1 of 1 projects of the team are matched", State.OK)
+        for named in ({"name": "web"}, {"id": one.project}):
+            found = await examined({"match": "w*"}, named)
+            assert found["match"].found == "0 of 1 projects of the team are matched", "that one has its own entry"
+        assert (await examined({"match": "x"}))["match"].state is State.WARN
+        one.fault(kind="status", status=403, route="projects")
+        assert (await examined({"match": "w*"}))["match"].state is State.FAIL
 
 
 async def test_the_target_is_chosen_with_what_the_store_remembers(tmp_path: Path) -> None:

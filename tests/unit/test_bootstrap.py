@@ -295,9 +295,50 @@ async def test_a_bug_while_looking_at_the_file_is_told_and_polls_go_on(
     file = bootstrap.ConfigFile(path, {}, load(path, {}))
     async with bootstrap.assemble(settings, clock=clock, file=file) as daemon:
         assert daemon.reloader is not None
+        await clock.advance(0)
         daemon.reloader._stamp = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
         for _ in range(2):
             with capture_logs() as lines:
                 await clock.advance(1)
             assert [line["task"] for line in lines if line["event"] == "bug.caught"] == ["config"]
         assert daemon.metrics.registry.get_sample_value("lastgood_config_reload_success") == 0
+
+
+# Patterns
+
+
+async def test_what_a_pattern_matches_is_discovered_at_the_start_and_only_then_is_it_ready(
+    emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    settings = settings_for(emulator, tmp_path, projects='{match: "w*"}')
+    async with (
+        bootstrap.assemble(settings, clock=SystemClock()) as daemon,
+        httpx.AsyncClient(transport=httpx.ASGITransport(daemon.web.config.app), base_url="http://daemon") as http,
+    ):
+        await daemon.poller.run_cycle()
+        assert (await http.get("/readyz")).status_code == (200 if daemon.projects else 503)
+        async with asyncio.timeout(10):
+            while not daemon.projects:
+                await SystemClock().sleep(0.02)
+        await daemon.poller.run_cycle()
+        [project] = daemon.projects
+        assert (project.id, project.state is not None) == (next(iter(emulator.world.projects)), True)
+        assert (await http.get("/readyz")).status_code == 200
+
+
+async def test_a_team_that_cannot_be_listed_keeps_the_daemon_running_and_not_ready(
+    emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    settings = settings_for(emulator, tmp_path, projects='{match: "*"}')
+    vercel = settings.vercel.model_copy(update={"team": "team_another"})
+    async with bootstrap.assemble(settings.model_copy(update={"vercel": vercel}), clock=SystemClock()) as daemon:
+        with capture_logs() as lines:
+            async with asyncio.timeout(10):
+                while not lines:
+                    await SystemClock().sleep(0.02)
+        assert [(line["event"], line["what"]) for line in lines] == [("read.failed", "projects")]
+        await daemon.poller.run_cycle()
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(daemon.web.config.app), base_url="http://daemon"
+        ) as http:
+            assert [(await http.get(path)).status_code for path in ("/healthz", "/readyz")] == [200, 503]

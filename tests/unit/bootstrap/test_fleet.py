@@ -8,19 +8,21 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from daemon.bootstrap import fleet as fleet_module
 from daemon.bootstrap.fleet import REMOVED, Fleet, Unresolved
 from daemon.core.event import OperatorVerb
 from daemon.core.facts import ProjectId
 from daemon.core.guardrail import Posture, Reason
 from daemon.core.incident import State
+from daemon.engine.discovery import LISTINGS_MISSED_MAX
 from daemon.engine.intake import Ask
 from daemon.engine.project import Project
-from daemon.ports.errors import Misconfigured, Refused
+from daemon.ports.errors import Misconfigured, PortError, Refused, Unavailable
 from daemon.ports.source import Source
 from daemon.settings import Settings
 from daemon.sources import SourceSettings
 from daemon.sources.exclusions import Exclusions
-from tests.builders import PROJECT, a_policy
+from tests.builders import GOOD, PROJECT, a_policy
 from tests.fakes.daemon import FakeDaemon, World, a_daemon
 from tests.fakes.source import FakeSource
 
@@ -37,6 +39,7 @@ class House:
         self.built: list[SourceSettings] = []
         self.excluded: list[tuple[str, ...]] = []
         self.told: list[list[ProjectId]] = []
+        self.listing: dict[ProjectId, str] | PortError = {}
         world = daemon.world
         make = partial(
             Project,
@@ -47,7 +50,9 @@ class House:
             supervisor=daemon.supervisor,
             metrics=daemon.metrics,
         )
-        self.fleet = Fleet(make=make, build=self._build, resolve=self._resolve, tell=self._tell, metrics=daemon.metrics)
+        self.fleet = Fleet(
+            make=make, build=self._build, hosting=self, tell=self._tell, clock=world.clock, metrics=daemon.metrics
+        )
 
     def _build(self, settings: SourceSettings, exclusions: Exclusions) -> Source:
         self.built.append(settings)
@@ -55,11 +60,25 @@ class House:
         world = self.daemon.world
         return FakeSource(world.hosting, world.source.ratios, name=settings.kind)
 
-    async def _resolve(self, name: str) -> ProjectId:
+    async def resolve_project(self, name: str) -> ProjectId:
         self.asked += 1
         if name not in self.names:
             raise Refused(f"project {name}: not found", status=404)
         return self.names[name]
+
+    async def list_projects(self) -> dict[ProjectId, str]:
+        if isinstance(self.listing, PortError):
+            raise self.listing
+        return self.listing
+
+    async def discover(self) -> list[dict[str, Any]]:
+        """List the team's projects, and return what was logged."""
+        with capture_logs() as lines:
+            await self.fleet.discover()
+        return [{**line} for line in lines]
+
+    def value(self, name: str) -> float | None:
+        return self.daemon.value(f"lastgood_{name}")
 
     def _tell(self, projects: Any, sources: Any) -> None:
         self.told.append([one.id for one in projects])
@@ -178,6 +197,7 @@ async def test_a_project_that_is_removed_while_held_back_is_never_acted_on() -> 
         assert (house.ids, house.daemon.world.hosting.sent) == ([OTHER, PROJECT], [])
 
 
+@pytest.mark.slow
 async def test_an_escalated_incident_keeps_its_project_until_somebody_takes_it() -> None:
     async with a_house() as house:
         await house.configure(SHOP)
@@ -238,3 +258,102 @@ async def test_projects_share_a_source_unless_they_exclude_different_things() ->
         assert house.excluded == [(), ("/noisy",)], "the one that nothing changed for is kept"
         chains = house.fleet._chains
         assert chains[PROJECT][0] is not chains[OTHER][0]
+
+
+# Patterns
+
+THIRD = ProjectId("prj_third")
+
+
+async def test_a_pattern_takes_in_what_the_team_has_and_a_named_project_keeps_its_own_entry() -> None:
+    async with a_house() as house:
+        everything = {"match": "*", "exclude": ["docs"], "posture": "approve"}
+        house.listing = {PROJECT: "shop", OTHER: "other", THIRD: "docs"}
+        await house.configure(everything, SHOP)
+        assert (house.ids, house.fleet.awaits_listing) == ([PROJECT], True)
+        lines = await house.discover()
+        assert [(line["event"], line["project"]) for line in lines] == [
+            ("policy.loaded", OTHER),
+            ("project.discovered", OTHER),
+        ]
+        assert (lines[1]["name"], lines[1]["match"], house.fleet.awaits_listing) == ("other", "*", False)
+        postures = {one.id: one.policy().posture for one in house.fleet.projects}
+        assert postures == {PROJECT: Posture.AUTOMATIC, OTHER: Posture.APPROVE}
+        assert house.value("projects") == 2
+        assert await house.discover() == []
+
+
+async def test_a_listing_that_fails_changes_nothing_is_told_once_and_soon_tried_again() -> None:
+    async with a_house() as house:
+        house.listing = {OTHER: "other"}
+        await house.configure({"match": "*"})
+        await house.discover()
+        assert house.fleet.discover_every_seconds == 300
+        listed_at = house.value("projects_listed_timestamp_seconds")
+        house.listing = Unavailable("503")
+        assert [line["what"] for line in await house.discover()] == ["projects"]
+        assert (await house.discover(), house.ids, house.fleet.discover_every_seconds) == ([], [OTHER], 30)
+        assert house.value("projects_listed_timestamp_seconds") == listed_at
+        house.listing = {OTHER: "other"}
+        await house.discover()
+        assert house.fleet.discover_every_seconds == 300
+
+
+@pytest.mark.slow
+async def test_what_the_listings_lack_is_let_go_after_several_and_not_while_an_incident_is_open() -> None:
+    async with a_house() as house:
+        house.listing = {PROJECT: "shop"}
+        await house.configure({"match": "*", "posture": "observe"})
+        await house.discover()
+        await house.breach()
+        house.listing = {THIRD: "third"}
+        for _ in range(LISTINGS_MISSED_MAX + 2):
+            assert "project.gone" not in [line["event"] for line in await house.discover()]
+        assert house.project().policy().digest != REMOVED, "it is decided as before"
+        house.daemon.world.hosting.release(GOOD)
+        await house.daemon.live(60)
+        assert house.daemon.incident.state.is_terminal
+        [line] = await house.discover()
+        assert (line["event"], line["project"]) == ("project.gone", PROJECT)
+        assert (line["summary"], house.ids) == ("3 complete listings lacked it", [THIRD])
+
+
+async def test_a_project_that_is_given_another_name_goes_to_the_pattern_of_that_name() -> None:
+    async with a_house() as house:
+        house.listing = {PROJECT: "shop", OTHER: "other"}
+        await house.configure({"match": "shop"}, {"match": "other*", "posture": "approve"})
+        await house.discover()
+        await house.daemon.poll()
+        house.listing = {PROJECT: "others", OTHER: "elsewhere"}
+        lines = await house.discover()
+        assert house.ids == [PROJECT]
+        assert house.project().policy().posture is Posture.APPROVE
+        assert [line["summary"] for line in lines if line["event"] == "project.gone"] == [
+            "the configuration names it no more"
+        ]
+
+
+async def test_other_patterns_count_at_once_for_what_was_listed_before() -> None:
+    async with a_house() as house:
+        house.listing = {PROJECT: "shop", OTHER: "other"}
+        await house.configure({"match": "shop"})
+        await house.discover()
+        await house.configure({"match": "*"})
+        assert house.ids == [OTHER, PROJECT]
+        assert house.fleet.has_patterns
+        await house.configure(SHOP, BLOG)
+        assert not house.fleet.has_patterns
+
+
+async def test_no_more_projects_are_watched_than_one_daemon_may_and_the_named_ones_come_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Ten thousand and one would take the test a minute.
+    monkeypatch.setattr(fleet_module, "PROJECTS_MAX", 2)
+    async with a_house() as house:
+        house.listing = {PROJECT: "shop", OTHER: "other", THIRD: "third"}
+        await house.configure({"id": THIRD}, {"match": "*"})
+        lines = await house.discover()
+        assert house.ids == [THIRD, OTHER]
+        assert [line["count"] for line in lines if line["event"] == "projects.left_out"] == [1]
+        assert await house.discover() == []

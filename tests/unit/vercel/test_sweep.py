@@ -230,3 +230,46 @@ async def test_a_row_says_the_same_as_a_project():
     found, _ = await sweep(a_page(*many(row)))
     assert found[FIRST] == await VercelHosting(transport).read_production(FIRST)
     assert found[FIRST].deployment.id == BAD
+
+
+# Which projects there are
+
+
+async def listed(*bodies: object):
+    transport, script, _ = a_reader(by_path({PAGES: bodies}))
+    return await VercelHosting(transport).list_projects(), script
+
+
+async def test_every_page_is_read_to_the_end_and_each_project_has_its_name():
+    rows = [a_project(id_, name=name) for id_, name in zip(IDS, ("shop", "blog", "docs", "api"), strict=True)]
+    found, script = await listed(a_page(*rows[:3], following=5), a_page(*rows[3:]))
+    assert found == dict(zip(IDS, ("shop", "blog", "docs", "api"), strict=True))
+    assert script.query() == {"limit": "100", "from": "5", "teamId": TEAM}
+
+
+async def test_a_team_without_projects_is_an_empty_list():
+    found, _ = await listed(a_page())
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("pages", "error"),
+    [
+        ([a_page(a_project(FIRST, name="shop"), following=5), httpx.Response(500)], Unavailable),
+        ([a_page(a_project(FIRST, name="shop"), following=5), a_page(following=5)], Unintelligible),
+        ([a_page(a_project(FIRST, name="shop"), without(a_project(SECOND, name="x"), "name"))], Unintelligible),
+        ([a_page(a_project(FIRST, name="shop", accountId="team_other"))], Refused),
+    ],
+)
+async def test_a_list_that_is_not_complete_is_no_list(pages, error):
+    with pytest.raises(error):
+        await listed(*pages)
+
+
+async def test_a_list_without_end_is_given_up(monkeypatch):
+    # A real team of so many pages would take the test minutes.
+    monkeypatch.setattr(hosting_module, "PROJECTS_PAGES_MAX", 2)
+    pages = [a_page(a_project(id_, name="x"), following=number) for number, id_ in enumerate(IDS)]
+    with pytest.raises(Unintelligible, match="more than 2 pages") as caught:
+        await listed(*pages)
+    assert caught.value.reason is SignalReason.TRUNCATED
