@@ -102,6 +102,9 @@ class BenchTime:
         return self._clock.now_ms() / 1000
 
     async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
         bell = asyncio.Event()
         heapq.heappush(self._sleepers, (self.monotonic() + seconds, next(self._order), bell))
         await bell.wait()

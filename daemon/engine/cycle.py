@@ -44,7 +44,7 @@ from daemon.ports.status_page import StatusPage
 from daemon.telemetry.metrics import Metrics
 
 _LOOKS_AT_ONCE = 10
-_TOLD_AT_ONCE = 8
+_TOLD_AT_ONCE = 32
 """So many calm projects are committed at once. The store does one after the other, and gives up what waits for long;
 what an action needs of it must not stand behind a whole fleet."""
 _READ_SECONDS_MAX = 90.0

@@ -5,9 +5,11 @@ transaction half done and no lock behind. A driver that hops threads at every st
 """
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -20,7 +22,18 @@ WRITES = "lastgood_writes"
 PATIENCE_SECONDS = 15.0
 """How long a task waits for its turn and its answer; longer than SQLite waits for a lock."""
 
+SHARED_MAX = 64
+"""Bodies in one transaction at most: what stands behind it waits for all of them."""
+
 _Answer = TypeVar("_Answer")
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A transaction that several writers share, and that others may join until it begins."""
+
+    bodies: list[Callable[[Connection], Any]] = field(default_factory=list)
+    future: asyncio.Future[Sequence[Any]] | None = None
 
 
 class DatabaseThread:
@@ -36,6 +49,8 @@ class DatabaseThread:
         self._patience_seconds = patience_seconds
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lastgood-store")
         self._is_closed = False
+        self._joining: _Shared | None = None
+        self._joining_lock = threading.Lock()
 
     async def write(
         self, doing: str, body: Callable[[Connection], _Answer], *, patience_seconds: float | None = None
@@ -51,6 +66,41 @@ class DatabaseThread:
                 return body(connection)
 
         return await self._run(doing, write, patience_seconds=patience_seconds)
+
+    async def write_shared(self, doing: str, body: Callable[[Connection], _Answer]) -> _Answer:
+        """Run *body* as `write` does, in one transaction with others that wait at the same moment, if there are any.
+
+        For many small writes that all stand for themselves: the disk is waited for once. It returns when all are
+        committed. Where one of them raises nothing is written, and each is run again alone, as if nothing had been.
+        """
+        self._refuse_when_closed(doing)
+        shared, number = self._join(body)
+        assert shared.future is not None, "whoever opened it has submitted it"
+        await asyncio.wait([shared.future], timeout=self._patience_seconds)
+        if not shared.future.done():
+            raise self._no_answer(doing, self._patience_seconds)
+        if shared.future.exception() is not None and len(shared.bodies) > 1:
+            return await self.write(doing, body)
+        answer: _Answer = shared.future.result()[number]
+        return answer
+
+    def _join(self, body: Callable[[Connection], Any]) -> tuple[_Shared, int]:
+        with self._joining_lock:
+            shared = self._joining
+            if shared is None or len(shared.bodies) >= SHARED_MAX:
+                self._joining = shared = _Shared()
+            shared.bodies.append(body)
+        if shared.future is None:
+            shared.future = asyncio.get_running_loop().run_in_executor(self._thread, self._write_all, shared)
+        return shared, len(shared.bodies) - 1
+
+    def _write_all(self, shared: _Shared) -> Sequence[Any]:
+        with self._joining_lock:
+            # From here on nobody joins it any more.
+            self._joining = None if self._joining is shared else self._joining
+        doing = f"commit {len(shared.bodies)} writes"
+        with store_trouble(doing, name=self.name), self._writer.begin() as connection:
+            return [body(connection) for body in shared.bodies]
 
     async def read(self, doing: str, body: Callable[[Connection], _Answer]) -> _Answer:
         """Run *body*, which sends a single statement and writes nothing. Raises StoreUnavailable as `write` does."""
@@ -71,14 +121,20 @@ class DatabaseThread:
         self._thread.shutdown()
 
     async def _run(self, doing: str, call: Callable[[], _Answer], *, patience_seconds: float | None = None) -> _Answer:
-        if self._is_closed:
-            raise StoreUnavailable(f"cannot {doing} in {self.name}: it was closed")
+        self._refuse_when_closed(doing)
         patience = self._patience_seconds if patience_seconds is None else patience_seconds
         try:
             async with asyncio.timeout(patience):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, call)
         except TimeoutError as error:
-            raise StoreUnavailable(
-                f"cannot {doing} in {self.name}: no answer within {patience:g} s; "
-                "check its disk, and look for another program that keeps the file locked"
-            ) from error
+            raise self._no_answer(doing, patience) from error
+
+    def _refuse_when_closed(self, doing: str) -> None:
+        if self._is_closed:
+            raise StoreUnavailable(f"cannot {doing} in {self.name}: it was closed")
+
+    def _no_answer(self, doing: str, patience: float) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"cannot {doing} in {self.name}: no answer within {patience:g} s; "
+            "check its disk, and look for another program that keeps the file locked"
+        )

@@ -77,7 +77,10 @@ class SqlStore:
         taken_requests: Sequence[int],
         moment: Instant,
     ) -> Sequence[StoredCommand]:
-        """Write all of it in one transaction, or raise and write nothing; return the commands in their order."""
+        """Write all of it in one transaction, or raise and write nothing; return the commands in their order.
+
+        What nobody will act on may share its transaction with other projects: a fleet waits for the disk less often.
+        """
         assert lease is not None or not commands, f"{project}: commands need a lease"
 
         def write(connection: Connection) -> Sequence[StoredCommand]:
@@ -88,7 +91,9 @@ class SqlStore:
             _take_requests(connection, project, requests=taken_requests)
             return _write_commands(connection, project, version=version, commands=commands, moment=moment)
 
-        return await self._database.write(f"commit {project}", write)
+        if commands or taken_requests:
+            return await self._database.write(f"commit {project}", write)
+        return await self._database.write_shared(f"commit {project}", write)
 
     async def finish_command(self, command_id: int) -> None:
         """Mark a command of the outbox as done; doing so again changes nothing."""

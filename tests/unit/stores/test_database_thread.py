@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, create_engine
 
 from daemon.ports.errors import StoreUnavailable
-from daemon.stores.database_thread import DatabaseThread
+from daemon.stores.database_thread import SHARED_MAX, DatabaseThread
 from tests.unit.stores.builders import next_turn
 
 
@@ -125,3 +126,86 @@ async def test_closing_ends_the_thread(database: DatabaseThread) -> None:
 
 def _store_threads() -> int:
     return sum(thread.name.startswith("lastgood-store") for thread in threading.enumerate())
+
+
+async def test_those_who_wait_at_the_same_moment_share_a_transaction_and_each_gets_its_own_answer(
+    database: DatabaseThread,
+) -> None:
+    transactions: set[object] = set()
+
+    def say(connection: Connection, word: str) -> str:
+        transactions.add(connection.get_transaction())
+        _say(connection, word)
+        return word.upper()
+
+    gate = _Gate("first")
+    words = [f"w{number}" for number in range(SHARED_MAX + 1)]
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(database.write("say", gate))
+        assert await asyncio.to_thread(gate.has_begun.wait, 10)
+        said = [tasks.create_task(database.write_shared("say", partial(say, word=word))) for word in words]
+        await next_turn()
+        gate.may_go_on.set()
+    assert [task.result() for task in said] == [word.upper() for word in words]
+    assert await _words(database) == ["first", *words]
+    assert len(transactions) == 2, "as many as may share one, and one more"
+
+
+async def test_one_that_raises_spoils_nothing_for_those_that_shared_with_it(database: DatabaseThread) -> None:
+    def say_and_fail(connection: Connection) -> None:
+        _say(connection, "no")
+        raise KeyError("bug")
+
+    gate = _Gate("first")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(database.write("say", gate))
+        assert await asyncio.to_thread(gate.has_begun.wait, 10)
+        before = tasks.create_task(database.write_shared("say", lambda connection: _say(connection, "before")))
+        failing = asyncio.gather(database.write_shared("fail", say_and_fail), return_exceptions=True)
+        after = tasks.create_task(database.write_shared("say", lambda connection: _say(connection, "after")))
+        await next_turn()
+        gate.may_go_on.set()
+        (error,) = await failing
+    assert isinstance(error, KeyError)
+    assert (before.exception(), after.exception()) == (None, None)
+    assert sorted(await _words(database)) == ["after", "before", "first"]
+
+
+async def test_a_shared_write_that_is_alone_raises_what_its_body_raises_and_is_not_run_twice(
+    database: DatabaseThread,
+) -> None:
+    runs: list[Connection] = []
+
+    def fail(connection: Connection) -> None:
+        runs.append(connection)
+        raise KeyError("bug")
+
+    with pytest.raises(KeyError):
+        await database.write_shared("fail", fail)
+    assert len(runs) == 1
+
+
+async def test_a_cancelled_task_takes_nothing_from_those_that_share_with_it(database: DatabaseThread) -> None:
+    gate = _Gate("first")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(database.write("say", gate))
+        assert await asyncio.to_thread(gate.has_begun.wait, 10)
+        leaving = tasks.create_task(database.write_shared("say", lambda connection: _say(connection, "leaving")))
+        staying = tasks.create_task(database.write_shared("say", lambda connection: _say(connection, "staying")))
+        await next_turn()
+        leaving.cancel()
+        gate.may_go_on.set()
+        await staying
+    assert await _words(database) == ["first", "leaving", "staying"]
+
+
+async def test_a_shared_write_is_not_waited_for_without_end_and_is_refused_after_closing(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'test.db'}")
+    database = DatabaseThread(engine, name="store x", patience_seconds=0.01)
+    gate = _Gate("late")
+    with pytest.raises(StoreUnavailable, match=r"cannot say in store x: no answer within 0\.01 s; check its disk"):
+        await database.write_shared("say", gate)
+    gate.may_go_on.set()
+    await database.close()
+    with pytest.raises(StoreUnavailable, match="it was closed"):
+        await database.write_shared("say", gate)
