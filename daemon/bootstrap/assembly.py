@@ -31,6 +31,7 @@ from daemon.notifiers.log import LogNotifier
 from daemon.ports.clock import Clock
 from daemon.ports.store import Store
 from daemon.runtime.clock import RandomIds
+from daemon.runtime.garbage import collect_garbage_seldom
 from daemon.runtime.process import WebServer, ask_on_hangup, listen, run_until_stopped, stop_on_signals
 from daemon.runtime.scheduler import Bell
 from daemon.settings import Settings
@@ -85,6 +86,7 @@ class Daemon:
 
 async def run(settings: Settings, *, clock: Clock, file: ConfigFile) -> None:
     """Run the daemon until SIGTERM or SIGINT; SIGHUP reads *file*, where *settings* came from, again."""
+    collect_garbage_seldom()
     stop = stop_on_signals()
     async with assemble(settings, clock=clock, file=file) as daemon:
         assert daemon.reloader is not None, "there is a file"
