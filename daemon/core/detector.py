@@ -95,6 +95,12 @@ class Detector(Protocol):
     def begin(self) -> Memory:
         """Return the memory of a deployment, or a project, of which nothing is known."""
 
+    def learn(self, memory: Memory, samples: Sequence[ErrorRateSample]) -> Memory:
+        """Return what is remembered after *samples* of the time before anybody watched, coarse and in order of time.
+
+        They come once, perhaps after the first ones that were watched, and judge nobody.
+        """
+
     def update(
         self, memory: Memory, sample: ErrorRateSample, activations: Sequence[Activation]
     ) -> tuple[Memory, Finding]:

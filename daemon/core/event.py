@@ -49,6 +49,16 @@ class SamplesObserved:
 
 
 @dataclass(frozen=True, slots=True)
+class PastRecalled:
+    """What was counted before anybody watched, coarsely and in order of time: it tells what is normal."""
+
+    moment: Instant
+    source: str
+    samples: tuple[ErrorRateSample, ...]
+    kind: Literal["past_recalled"] = "past_recalled"
+
+
+@dataclass(frozen=True, slots=True)
 class PlatformSuspected:
     """Projects that nobody deployed lately suffer at the same time: `sentence` says how many of how many."""
 
@@ -195,6 +205,7 @@ Event = Annotated[
     | SamplesObserved
     | ReadFailed
     | MoveTold
+    | PastRecalled
     | PlatformSuspected
     | TargetsListed
     | PreflightRead

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from daemon.core.command import Notify, Severity
-from daemon.core.event import SamplesObserved
+from daemon.core.event import PastRecalled, SamplesObserved
 from daemon.core.facts import Activation, ErrorRateSample, IncidentId, Sighting
 from daemon.core.guardrail import Reason
 from daemon.core.incident import State, Trigger
@@ -30,6 +30,18 @@ def judge_samples(turn: Turn, event: SamplesObserved) -> None:
             date_by_counts(turn, sample)
             _detect(turn, sample)
             _verify(turn, sample)
+
+
+def learn_past(turn: Turn, event: PastRecalled) -> None:
+    """Let every detector that follows production learn what was normal before anybody watched. Once is enough."""
+    if turn.state.is_past_known:
+        return
+    memories = dict(turn.state.memories)
+    for detector in turn.policy.detectors:
+        if detector.follows_production:
+            memory = memories.get(detector.name) or detector.begin()
+            memories[detector.name] = detector.learn(memory, event.samples)
+    turn.change(memories=memories, is_past_known=True)
 
 
 def _detect(turn: Turn, sample: ErrorRateSample) -> None:

@@ -96,13 +96,14 @@ class ProjectState:
     """The state of one project. At most one live incident; escalated ones wait in `unacknowledged`.
 
     `alias_job` is when the newest alias job was asked for. `memories` are those of detectors that follow
-    production. `samples_until` is the watermark of the newest reading (None before the first), `counted` when
-    visitors were last counted, `cycle_ended` when a poll was last told to its end. `troubles` are those of sources
-    beside the one that counted. `signal` is how well all this lets us see, as ruled at the last poll's end.
-    `witnessed` is when a mere witness was judged last. `told_promotions` holds when webhooks said that a deployment
-    was promoted. `acknowledged` holds the deployments of breaches that a person has taken, until they are over.
-    `sends` counts rollback requests by suspect and `rolled_back` holds the suspects whose rollback was observed:
-    these two grow by one an incident and are kept for ever.
+    production; once `is_past_known` they have learned from what was before the daemon came. `samples_until` is the
+    watermark of the newest reading (None before the first), `counted` when visitors were last counted,
+    `cycle_ended` when a poll was last told to its end. `troubles` are those of sources beside the one that counted.
+    `signal` is how well all this lets us see, as ruled at the last poll's end. `witnessed` is when a mere witness
+    was judged last. `told_promotions` holds when webhooks said that a deployment was promoted. `acknowledged` holds
+    the deployments of breaches that a person has taken, until they are over. `sends` counts rollback requests by
+    suspect and `rolled_back` holds the suspects whose rollback was observed: these two grow by one an incident and
+    are kept for ever.
     """
 
     project: ProjectId
@@ -113,6 +114,7 @@ class ProjectState:
     known_bad: tuple[KnownBad, ...] = ()
     watches: tuple[Watch, ...] = ()
     memories: Mapping[str, Memory] = field(default_factory=dict)
+    is_past_known: bool = False
     samples_until: datetime | None = None
     source: str = ""
     unread: Mapping[ReadTarget, Unread] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from daemon.core.event import (
     Event,
     MoveTold,
     OperatorRequested,
+    PastRecalled,
     PlatformSuspected,
     PreflightRead,
     ProductionObserved,
@@ -24,7 +25,7 @@ from daemon.core.event import (
 )
 from daemon.core.guardrail import Reason
 from daemon.core.hearsay import note_told_move
-from daemon.core.judging import judge_samples
+from daemon.core.judging import judge_samples, learn_past
 from daemon.core.mitigation import (
     check_preflight,
     keep_observing,
@@ -62,6 +63,8 @@ def step(state: ProjectState, event: Event, policy: Policy) -> tuple[ProjectStat
             judge_samples(turn, event)
         case MoveTold():
             note_told_move(turn, event)
+        case PastRecalled():
+            learn_past(turn, event)
         case PlatformSuspected():
             note_suspicion(turn, event)
         case ReadFailed():

@@ -1,6 +1,11 @@
 """What all detectors' settings share."""
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from daemon.core.detector import Memory
+from daemon.core.facts import ErrorRateSample
 
 
 class Rule(BaseModel):
@@ -16,3 +21,7 @@ class Rule(BaseModel):
     def is_advisory(self) -> bool:
         """Whether a breach is told and attached, and never alone a reason to act."""
         return False
+
+    def learn(self, memory: Memory, _samples: Sequence[ErrorRateSample]) -> Memory:
+        """Return *memory* as it is: most rules need no past."""
+        return memory

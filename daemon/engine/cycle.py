@@ -30,6 +30,7 @@ from daemon.engine.leadership import Leadership
 from daemon.engine.moments import Moments
 from daemon.engine.platform import STATUS_PAGE_EVERY_SECONDS, PlatformWatch
 from daemon.engine.project import Project
+from daemon.engine.recall import RECALL_EVERY_SECONDS, Recall
 from daemon.engine.rounds import Rounds
 from daemon.engine.signals import Counted, Signals, Uncounted, Want
 from daemon.engine.supervisor import Supervisor
@@ -96,6 +97,7 @@ class Poller:
             crosscheck=self._crosscheck,
             tokens=tokens,
         )
+        recall = Recall(lambda: self.projects, self._signals.chain, moments=moments, supervisor=supervisor)
         self._platform = PlatformWatch(status_page, moments=moments, supervisor=supervisor)
         self._hosting = hosting
         self._leadership = leadership
@@ -110,6 +112,7 @@ class Poller:
             rounds(self._crosscheck.check, every_seconds=CHECK_EVERY_SECONDS, name="crosscheck"),
             rounds(tokens.check, every_seconds=TOKENS_EVERY_SECONDS, name="tokens"),
             rounds(self._platform.check, every_seconds=STATUS_PAGE_EVERY_SECONDS, name="status-page"),
+            rounds(recall.read, every_seconds=RECALL_EVERY_SECONDS, name="recall"),
         )
         self._sweeping = rounds(self._every_project.read, every_seconds=SWEEP_EVERY_SECONDS, name="sweep")
         self._by_id = {project.id: project for project in self.projects}

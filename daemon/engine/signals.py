@@ -124,6 +124,10 @@ class Signals:
             if not kept:
                 del self._troubles[project]
 
+    def chain(self, project: ProjectId) -> Sequence[Source]:
+        """Return the project's sources in order; none for a project that is not watched."""
+        return self._chains.get(project, ())
+
     async def collect(self, wants: Iterable[Want], deliver: Deliver) -> None:
         """Read what is wanted, and *deliver* each project's answer as soon as it is there."""
         now = self._clock.now()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from daemon.core.facts import ErrorRateSample, ProjectId
-from daemon.ports.errors import PortError
+from daemon.ports.errors import PortError, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +64,15 @@ class Source(Protocol):
         other; trouble with all of them (Unavailable, RateLimited, Refused, Unintelligible) is the entry of each. Raises
         nothing. Never returns a zero that was not counted.
         """
+
+    async def recall(self, projects: Sequence[ProjectId], *, since: datetime, now: datetime) -> Readings:
+        """Return, for every one of *projects*, what was counted from *since* up to where a first collection begins.
+
+        The past is coarse, in samples up to an hour long: it tells what is normal, not what happens. The entry of a
+        source that keeps nothing of it is Unavailable (`nothing_recalled`). Raises nothing.
+        """
+
+
+def nothing_recalled(source: str, projects: Sequence[ProjectId]) -> Readings:
+    """Return the entries of a source that keeps no counts of the past."""
+    return dict.fromkeys(projects, Unavailable(f"{source} keeps no counts of the past"))

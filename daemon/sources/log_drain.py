@@ -12,7 +12,7 @@ from daemon.core.facts import DeploymentId, ErrorRateSample, ProjectId
 from daemon.core.signal import SignalReason
 from daemon.ports.buckets import BUCKET, BucketCount, Buckets, Gap, GapReason, Heard, RouteCount, Standing
 from daemon.ports.errors import PortError, StoreUnavailable, Unavailable, Unintelligible
-from daemon.ports.source import Reading, Readings, Source, Wanted
+from daemon.ports.source import Reading, Readings, Source, Wanted, nothing_recalled
 from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 
 KIND: Final = "log_drain"
@@ -105,6 +105,10 @@ class LogDrain:
             return await self._collect(wanted, now)
         except StoreUnavailable as error:
             return {one.project: error for one in wanted}
+
+    async def recall(self, projects: Sequence[ProjectId], *, since: datetime, now: datetime) -> Readings:
+        """Return nothing: what was pushed is kept for minutes, and was learned from when it came."""
+        return nothing_recalled(KIND, projects)
 
     async def _collect(self, wanted: Sequence[Wanted], now: datetime) -> Readings:
         standing = await self._buckets.standing()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from daemon.core.facts import ErrorRateSample, ProjectId
 from daemon.ports.clock import Clock
 from daemon.ports.errors import PortError, Unavailable
-from daemon.ports.source import Reading, Readings, Source, Wanted
+from daemon.ports.source import Reading, Readings, Source, Wanted, nothing_recalled
 from daemon.sources.http import (
     Connection,
     HeadersFile,
@@ -150,6 +150,10 @@ class Probe:
             samples = tuple(sample for sample in told if sample.start >= one.since)
             readings[one.project] = Reading(KIND, samples, ended, lag=timedelta(0))
         return readings
+
+    async def recall(self, projects: Sequence[ProjectId], *, since: datetime, now: datetime) -> Readings:
+        """Return nothing: nobody has asked then."""
+        return nothing_recalled(KIND, projects)
 
     async def _visit_all(self) -> datetime:
         """Remember one sample of each deployment that was met, and return when the round was over."""

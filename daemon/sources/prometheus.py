@@ -29,6 +29,7 @@ PROJECT, DEPLOYMENT, WINDOW = "{project}", "{deployment}", "{window}"
 ANY_DEPLOYMENT = ".+"
 """What `{deployment}` stands for: a regular expression, since the answer is split by deployment anyway."""
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
+HOUR = timedelta(hours=1)
 LOOKBACK_STEPS_MIN = 2
 PLAIN = r"[A-Za-z0-9_.-]{1,100}"
 """A text that ends no string of PromQL, whichever quotes it stands in. A dot means any character to `=~`."""
@@ -148,6 +149,7 @@ class Prometheus:
     def __init__(self, settings: PrometheusSettings, *, network: Network | None = None) -> None:
         self.is_fleet_wide = not settings.is_about_one_project
         self._settings = settings
+        self._network = network
         self._headers = HeadersFile(settings.headers_file) if settings.headers_file else None
         self._reader = HttpReader(
             settings.url,
@@ -173,6 +175,15 @@ class Prometheus:
             for found in await asyncio.gather(*(self._read(connection, one, end=end, now=now) for one in batches)):
                 readings |= found
         return readings
+
+    async def recall(self, projects: Sequence[ProjectId], *, since: datetime, now: datetime) -> Readings:
+        """Return the whole hours from *since* on, up to where a first collection begins."""
+        end = now - self._settings.lookback_max
+        reach = end - since + 2 * HOUR
+        hourly = Prometheus(
+            self._settings.model_copy(update={"step": HOUR, "lookback_max": reach}), network=self._network
+        )
+        return await hourly.collect([Wanted(one, since) for one in projects], now=end)
 
     async def _read(
         self, connection: Connection, starts: Mapping[ProjectId, datetime], *, end: datetime, now: datetime

@@ -468,3 +468,37 @@ async def test_a_busy_site_gives_a_sample_that_is_exact_for_the_time_that_it_cov
         begun = reading.samples[0].start
         assert since < begun < reading.complete_until
         assert counted(reading.samples) == truth(vercel, begun, reading.complete_until)
+
+
+# The past
+
+
+@pytest.mark.parametrize(
+    "stage_type",
+    [
+        pytest.param(one, id=one.__name__, marks=getattr(one, "marks", ()))
+        for one in (ObservabilityStage, MetricsV1Stage)
+    ],
+)
+async def test_whole_hours_of_the_past_are_the_worlds_own(stage_type):
+    quiet = {"traffic": {"requests_per_second": 0.05, "baseline_error_ratio": 0.05}}
+    async with emulated(history="6h", project=quiet) as vercel:
+        source = stage_type().build(vercel)
+        since = vercel.now - timedelta(hours=24)
+        found = (await source.recall([vercel.project, NOBODYS], since=since, now=vercel.now))[vercel.project]
+        assert isinstance(found, Reading)
+        assert {one.end - one.start for one in found.samples} == {timedelta(hours=1)}
+        assert len(found.samples) >= 4
+        assert [one.start for one in found.samples] == sorted(one.start for one in found.samples)
+        assert vercel.now - found.complete_until >= timedelta(minutes=30), "a first collection begins there"
+        assert counted(found.samples) == truth(vercel, since, found.complete_until)
+
+
+async def test_a_past_that_a_source_does_not_keep_is_no_past_without_errors(vercel, stage):
+    since = vercel.now - timedelta(hours=24)
+    readings = await stage.build(vercel).recall([vercel.project], since=since, now=vercel.now)
+    assert list(readings) == [vercel.project]
+    entry = readings[vercel.project]
+    assert isinstance(entry, PortError) or all(one.requests for one in entry.samples)
+    if stage.kind in ("log_drain", "request_logs"):
+        assert isinstance(entry, Unavailable)

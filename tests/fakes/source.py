@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from daemon.core.facts import Deployment, DeploymentId, ErrorRateSample, ProjectId
-from daemon.ports.errors import PortError
+from daemon.ports.errors import PortError, Unavailable
 from daemon.ports.source import Reading, Wanted
 from tests.fakes.hosting import FakeHosting
 
@@ -31,11 +31,20 @@ class FakeSource:
     is_fleet_wide: bool = False
     is_witness: bool = False
     asked_together: list[int] = field(default_factory=list)
+    past: Mapping[ProjectId, Reading | PortError] = field(default_factory=dict)
+    recalled: list[tuple[tuple[ProjectId, ...], datetime]] = field(default_factory=list)
 
     async def collect(self, wanted: Sequence[Wanted], *, now: datetime) -> Mapping[ProjectId, Reading | PortError]:
         """Return one sample a bucket; none where nothing served."""
         self.asked_together.append(len(wanted))
         return {one.project: await self._collect_one(one, now) for one in wanted}
+
+    async def recall(
+        self, projects: Sequence[ProjectId], *, since: datetime, now: datetime
+    ) -> Mapping[ProjectId, Reading | PortError]:
+        """Return what a test put down as the past of each project."""
+        self.recalled.append((tuple(projects), since))
+        return {one: self.past.get(one, Unavailable("keeps no counts of the past")) for one in projects}
 
     async def _collect_one(self, wanted: Wanted, now: datetime) -> Reading | PortError:
         self.asked_since.append(wanted.since)

@@ -8,7 +8,7 @@ from pydantic import Field, StrictStr
 
 from daemon.core.facts import ProjectId
 from daemon.ports.errors import Unintelligible
-from daemon.sources.observability.minutes import MINUTE, ceil_minute
+from daemon.sources.observability.minutes import ceil_minute
 from daemon.sources.observability.question import (
     ERROR_MAX,
     ERROR_MIN,
@@ -134,7 +134,7 @@ class MetricsV1:
         return {
             "scope": {"ownerId": question.owner, **some},
             "timeRange": {"start": to_iso(question.start), "end": to_iso(ceil_minute(question.end))},
-            "bucketSeconds": int(MINUTE.total_seconds()),
+            "bucketSeconds": int(question.step.total_seconds()),
             "groupBy": ["projectId", "deploymentId", *by_status],
             "filter": filter_of(question),
             "metrics": {"value": {"metric": METRIC, "aggregation": "count"}},

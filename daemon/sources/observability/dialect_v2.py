@@ -9,7 +9,7 @@ from pydantic import Field, StrictStr
 from daemon.core.facts import ProjectId
 from daemon.core.signal import SignalReason
 from daemon.ports.errors import Unintelligible
-from daemon.sources.observability.minutes import MINUTE
+from daemon.sources.observability.minutes import HOUR
 from daemon.sources.observability.question import (
     ERROR_MAX,
     ERROR_MIN,
@@ -99,7 +99,7 @@ class V2:
             "aggregation": "sum",
             "startTime": to_iso(question.start),
             "endTime": to_iso(question.end),
-            "granularity": {"minutes": 1},
+            "granularity": {"hours": 1} if question.step == HOUR else {"minutes": 1},
             "groupBy": ["project_id", "deployment_id", *by_status],
             "filter": filter_of(question),
             "limit": GROUPS_MAX,
@@ -114,7 +114,7 @@ class V2:
         buckets = (_STATUS_DATA if is_by_status else _DATA).read(found.data, what=what, troubles=troubles)
         summary = (_STATUS_SUMMARY if is_by_status else _SUMMARY).read(found.summary, what=what, troubles=troubles)
         # The server rounds windows out to whole buckets, so that one more may appear on either side.
-        return Found(buckets, summary, min(found.query.limit, GROUPS_MAX), slack=MINUTE, troubles=troubles)
+        return Found(buckets, summary, min(found.query.limit, GROUPS_MAX), slack=question.step, troubles=troubles)
 
 
 def _scope(question: Question) -> Mapping[str, object]:

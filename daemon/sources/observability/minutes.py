@@ -1,13 +1,18 @@
-"""Minutes on the clock in UTC, which is how Vercel counts."""
+"""Minutes and hours on the clock in UTC, which is how Vercel counts."""
 
 from datetime import UTC, datetime, timedelta
 
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def floor_minute(moment: datetime) -> datetime:
     """Return the beginning of the minute of *moment*, in UTC."""
     return moment.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+def floor_hour(moment: datetime) -> datetime:
+    """Return the beginning of the hour of *moment*, in UTC."""
+    return floor_minute(moment).replace(minute=0)
 
 
 def ceil_minute(moment: datetime) -> datetime:

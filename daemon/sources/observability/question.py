@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from daemon.core.facts import ProjectId
 from daemon.ports.errors import Unintelligible
 from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
+from daemon.sources.observability.minutes import MINUTE
 
 METRIC: Final = "vercel.request.count"
 GROUPS_MAX: Final = 500
@@ -36,10 +37,11 @@ class Asked(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Counts per minute of [`start`, `end`). `projects` None asks for every project of the owner.
+    """Counts per `step` of [`start`, `end`). `projects` None asks for every project of the owner.
 
-    `start` is a full minute. `end` need not be one: whoever asks knows that the minute which it cuts is still open.
-    Routes that are excluded are not asked for; statuses that are make no error of an answer.
+    `step` is a minute or an hour, and `start` a full one. `end` need not be one: whoever asks knows that the minute
+    which it cuts is still open. Routes that are excluded are not asked for; statuses that are make no error of an
+    answer.
     """
 
     asked: Asked
@@ -48,6 +50,7 @@ class Question:
     start: datetime
     end: datetime
     exclusions: Exclusions = NOTHING_EXCLUDED
+    step: timedelta = MINUTE
 
     @property
     def what(self) -> str:

@@ -11,6 +11,8 @@ from daemon.ports.errors import PortError
 from daemon.ports.source import Reading, Readings, Source, Wanted
 from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.observability.asking import Asker, DialectChoice
+from daemon.sources.observability.minutes import HOUR, floor_hour
+from daemon.sources.observability.past import Past
 from daemon.sources.observability.team import KIND, Reach, Resolution, Team
 from daemon.vercel.owner import OwnerLookup
 from daemon.vercel.transport import VercelTransport
@@ -82,6 +84,7 @@ class Observability:
         self._owners = OwnerLookup(transport)
         # Bounded by the owners of configured projects, which is one team, or a few persons.
         self._teams: dict[str, Team] = {}
+        self._pasts: dict[str, Past] = {}
 
     async def collect(self, wanted: Sequence[Wanted], *, now: datetime) -> Readings:
         """Return the counts of the minutes that are complete, of every project wanted; raises nothing.
@@ -89,14 +92,32 @@ class Observability:
         Where no minute is complete yet nothing is asked, and the watermark stays at `since`. An entry is Unavailable,
         RateLimited, Refused, or Unintelligible for an answer that is truncated, shifted, or contradicts itself.
         """
-        entries: dict[ProjectId, Reading | PortError] = {}
-        by_owner: dict[str, list[Wanted]] = {}
-        for one in wanted:
-            try:
-                by_owner.setdefault(await self._owners.find(one.project), []).append(one)
-            except PortError as error:
-                entries[one.project] = error
-        for owner, theirs in by_owner.items():
+        by_owner, entries = await self._by_owner([one.project for one in wanted])
+        for owner, projects in by_owner.items():
             team = self._teams.setdefault(owner, Team(owner, self._asker, self._reach, self._exclusions))
-            entries |= await team.collect(theirs, now=now)
+            theirs = set(projects)
+            entries |= await team.collect([one for one in wanted if one.project in theirs], now=now)
         return entries
+
+    async def recall(self, projects: Sequence[ProjectId], *, since: datetime, now: datetime) -> Readings:
+        """Return the whole hours from *since* on, up to where a first collection begins; raises nothing."""
+        by_owner, entries = await self._by_owner(projects)
+        end = floor_hour(now - self._reach.lookback_max)
+        start = min(floor_hour(since), end - HOUR)
+        for owner, theirs in by_owner.items():
+            past = self._pasts.setdefault(owner, Past(owner, self._asker, self._exclusions, source=KIND))
+            entries |= await past.read(theirs, start=start, end=end, now=now)
+        return entries
+
+    async def _by_owner(
+        self, projects: Sequence[ProjectId]
+    ) -> tuple[dict[str, list[ProjectId]], dict[ProjectId, Reading | PortError]]:
+        """Return the projects of each owner, and the entries of those whose owner nobody can tell."""
+        by_owner: dict[str, list[ProjectId]] = {}
+        entries: dict[ProjectId, Reading | PortError] = {}
+        for project in projects:
+            try:
+                by_owner.setdefault(await self._owners.find(project), []).append(project)
+            except PortError as error:
+                entries[project] = error
+        return by_owner, entries

@@ -8,6 +8,7 @@ from daemon.core.facts import DeploymentId, ProjectId
 from daemon.core.signal import SignalReason
 from daemon.ports.errors import Unintelligible
 from daemon.sources.observability.counts import NOBODY, Counts, Table
+from daemon.sources.observability.minutes import HOUR
 from daemon.sources.observability.question import ERROR_MAX, ERROR_MIN, Asked, BucketRow, CountRow, Found, Question
 from daemon.sources.observability.rows import NO_STATUS
 from daemon.vercel.wire import PLATFORM_CODE, to_iso
@@ -46,8 +47,9 @@ def _check_bucket(row: BucketRow, found: Found, question: Question) -> None:
         raise Unintelligible(
             f"{what}: shifted window: a bucket at {to_iso(at)}; taken as no answer", reason=SignalReason.SHIFTED_WINDOW
         )
-    if at.second or at.microsecond:
-        raise Unintelligible(f"{what}: a bucket at {to_iso(at)}, not at a full minute; taken as no answer")
+    if (at - question.start) % question.step:
+        unit = "hour" if question.step == HOUR else "minute"
+        raise Unintelligible(f"{what}: a bucket at {to_iso(at)}, not at a full {unit}; taken as no answer")
     if question.asked is Asked.ERRORS and not ERROR_MIN <= row.status <= ERROR_MAX:
         raise Unintelligible(f"{what}: a row of status {row.status} among the 5xx; taken as no answer")
 

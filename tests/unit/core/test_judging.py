@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from daemon.core.detector import Finding, Verdict
+from daemon.core.event import PastRecalled
 from daemon.core.facts import Activation, ActivationOrigin, Deployment, DeploymentId, ErrorRateSample
 from daemon.core.state import ProjectState
 from tests.builders import BAD, FIX, GOOD, MINUTE, START, Playbook, a_policy, a_production, a_sample
@@ -25,6 +26,9 @@ class Onlooker:
 
     def begin(self) -> SEEN:
         return ()
+
+    def learn(self, memory: SEEN, samples: Sequence[ErrorRateSample]) -> SEEN:
+        return (*memory, *(DeploymentId(f"past {one.deployment}") for one in samples))
 
     def update(self, memory: SEEN, sample: ErrorRateSample, activations: Sequence[Activation]) -> tuple[SEEN, Finding]:
         assert activations, "whoever is judged serves"
@@ -76,6 +80,16 @@ def test_what_a_detector_remembered_goes_when_the_policy_no_longer_names_it() ->
     play = Playbook(a_policy(), state=state, world=a_production(FIX), seconds=660).cycle(minute(FIX, 10))
     assert play.state.memories == {}
     assert set(play.state.watch(FIX.id).memories) == {"threshold"}
+
+
+def test_what_was_before_is_learned_once_by_those_that_follow_production() -> None:
+    detectors = (Onlooker("own", follows_production=False), Onlooker("whole", follows_production=True))
+    play = Playbook(a_policy(detectors=detectors))
+    play.happens(PastRecalled, source="test", samples=(minute(GOOD, 0),))
+    assert play.state.memories == {"whole": (f"past {GOOD.id}",)}
+    play.happens(PastRecalled, source="test", samples=(minute(GOOD, 0), minute(BAD, 0)))
+    assert play.state.memories == {"whole": (f"past {GOOD.id}",)}
+    assert play.state.is_past_known
 
 
 OTHER = replace(FIX, id=DeploymentId("dpl_other"))

@@ -336,3 +336,17 @@ def test_settings_at_their_bounds_are_taken(right):
 def test_every_setting_says_what_it_does():
     fields = PrometheusSettings.model_json_schema()["properties"]
     assert all(field.get("description", "").endswith(".") for name, field in fields.items() if name != "kind")
+
+
+async def test_the_past_is_asked_for_in_whole_hours_up_to_where_a_first_collection_begins() -> None:
+    source, script = a_source(jsonly(EMPTY))
+    since = NOW - timedelta(hours=24)
+    readings = await source.recall([SHOP, BLOG], since=since, now=NOW)
+    assert set(readings) == {SHOP, BLOG}
+    [request] = script.requests
+    form = {key: value for key, [value] in parse_qs(request.content.decode()).items()}
+    assert form["step"] == "3600s"
+    assert "[3600s]" in form["query"]
+    first, last = (datetime.fromtimestamp(int(form[key]), tz=NOW.tzinfo) for key in ("start", "end"))
+    assert since < first - timedelta(hours=1) <= since + timedelta(hours=1), "a moment ends the hour that it counts"
+    assert timedelta(minutes=30) <= NOW - last < timedelta(hours=2)
