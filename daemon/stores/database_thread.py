@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -28,12 +29,45 @@ SHARED_MAX = 64
 _Answer = TypeVar("_Answer")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Shared:
-    """A transaction that several writers share, and that others may join until it begins."""
+    """A turn of the thread that several bodies share. `doing` is what the first of them does."""
 
+    doing: str
     bodies: list[Callable[[Connection], Any]] = field(default_factory=list)
     future: asyncio.Future[Sequence[Any]] | None = None
+
+
+class _Turns:
+    """Shares turns of *thread* with a connection that *enter* gives: bodies join the newest one until it begins."""
+
+    def __init__(
+        self, thread: ThreadPoolExecutor, enter: Callable[[], AbstractContextManager[Connection]], *, name: str
+    ) -> None:
+        self._thread = thread
+        self._enter = enter
+        self._name = name
+        self._newest = _Shared("begin")
+        self._has_begun = True
+        self._lock = threading.Lock()
+
+    def join(self, doing: str, body: Callable[[Connection], Any]) -> tuple[_Shared, int]:
+        """Put *body* into the next turn; return that, and the number of its answer in it."""
+        with self._lock:
+            if self._has_begun or len(self._newest.bodies) >= SHARED_MAX:
+                self._newest, self._has_begun = _Shared(doing), False
+            shared = self._newest
+            shared.bodies.append(body)
+            number = len(shared.bodies) - 1
+        if shared.future is None:
+            shared.future = asyncio.get_running_loop().run_in_executor(self._thread, self._run, shared)
+        return shared, number
+
+    def _run(self, shared: _Shared) -> Sequence[Any]:
+        with self._lock:
+            self._has_begun = self._has_begun or self._newest is shared
+        with store_trouble(shared.doing, name=self._name), self._enter() as connection:
+            return [body(connection) for body in shared.bodies]
 
 
 class DatabaseThread:
@@ -49,8 +83,8 @@ class DatabaseThread:
         self._patience_seconds = patience_seconds
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lastgood-store")
         self._is_closed = False
-        self._joining: _Shared | None = None
-        self._joining_lock = threading.Lock()
+        self._writing = _Turns(self._thread, self._writer.begin, name=name)
+        self._reading = _Turns(self._thread, self._reader.connect, name=name)
 
     async def write(
         self, doing: str, body: Callable[[Connection], _Answer], *, patience_seconds: float | None = None
@@ -73,43 +107,40 @@ class DatabaseThread:
         For many small writes that all stand for themselves: the disk is waited for once. It returns when all are
         committed. Where one of them raises nothing is written, and each is run again alone, as if nothing had been.
         """
-        self._refuse_when_closed(doing)
-        shared, number = self._join(body)
-        assert shared.future is not None, "whoever opened it has submitted it"
-        await asyncio.wait([shared.future], timeout=self._patience_seconds)
-        if not shared.future.done():
-            raise self._no_answer(doing, self._patience_seconds)
-        if shared.future.exception() is not None and len(shared.bodies) > 1:
+        shared, number = await self._share(self._writing, doing, body)
+        if shared is None:
             return await self.write(doing, body)
-        answer: _Answer = shared.future.result()[number]
+        answer: _Answer = shared[number]
         return answer
-
-    def _join(self, body: Callable[[Connection], Any]) -> tuple[_Shared, int]:
-        with self._joining_lock:
-            shared = self._joining
-            if shared is None or len(shared.bodies) >= SHARED_MAX:
-                self._joining = shared = _Shared()
-            shared.bodies.append(body)
-        if shared.future is None:
-            shared.future = asyncio.get_running_loop().run_in_executor(self._thread, self._write_all, shared)
-        return shared, len(shared.bodies) - 1
-
-    def _write_all(self, shared: _Shared) -> Sequence[Any]:
-        with self._joining_lock:
-            # From here on nobody joins it any more.
-            self._joining = None if self._joining is shared else self._joining
-        doing = f"commit {len(shared.bodies)} writes"
-        with store_trouble(doing, name=self.name), self._writer.begin() as connection:
-            return [body(connection) for body in shared.bodies]
 
     async def read(self, doing: str, body: Callable[[Connection], _Answer]) -> _Answer:
         """Run *body*, which sends a single statement and writes nothing. Raises StoreUnavailable as `write` does."""
+        shared, number = await self._share(self._reading, doing, body)
+        if shared is None:
+            return await self._read_alone(doing, body)
+        answer: _Answer = shared[number]
+        return answer
 
+    async def _read_alone(self, doing: str, body: Callable[[Connection], _Answer]) -> _Answer:
         def read() -> _Answer:
             with store_trouble(doing, name=self.name), self._reader.connect() as connection:
                 return body(connection)
 
         return await self._run(doing, read)
+
+    async def _share(
+        self, turns: _Turns, doing: str, body: Callable[[Connection], Any]
+    ) -> tuple[Sequence[Any] | None, int]:
+        """Return the answers of a shared turn, and which is that of *body*; None where one of several raised."""
+        self._refuse_when_closed(doing)
+        shared, number = turns.join(doing, body)
+        assert shared.future is not None, "whoever opened it has asked for it"
+        await asyncio.wait([shared.future], timeout=self._patience_seconds)
+        if not shared.future.done():
+            raise self._no_answer(doing, self._patience_seconds)
+        if shared.future.exception() is not None and len(shared.bodies) > 1:
+            return None, number
+        return shared.future.result(), number
 
     async def close(self) -> None:
         """Finish what was asked for, close the connection and end the thread; afterwards all is StoreUnavailable."""

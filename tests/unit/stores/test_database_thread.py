@@ -209,3 +209,30 @@ async def test_a_shared_write_is_not_waited_for_without_end_and_is_refused_after
     await database.close()
     with pytest.raises(StoreUnavailable, match="it was closed"):
         await database.write_shared("say", gate)
+
+
+async def test_reads_that_wait_at_the_same_moment_share_a_turn_and_one_that_raises_spoils_nothing(
+    database: DatabaseThread,
+) -> None:
+    seen: list[Connection] = []
+
+    def look(connection: Connection) -> int:
+        seen.append(connection)
+        return connection.exec_driver_sql("SELECT 7").scalar_one()  # type: ignore[no-any-return]
+
+    def fail(_connection: Connection) -> int:
+        raise KeyError("bug")
+
+    gate = _Gate("first")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(database.write("say", gate))
+        assert await asyncio.to_thread(gate.has_begun.wait, 10)
+        sharing = asyncio.gather(database.read("look", look), database.read("look", look))
+        await next_turn()
+        gate.may_go_on.set()
+        assert await sharing == [7, 7]
+        assert seen[0] is seen[1]
+    answers = await asyncio.gather(
+        database.read("look", look), database.read("fail", fail), database.read("look", look), return_exceptions=True
+    )
+    assert [answers[0], answers[2], type(answers[1])] == [7, 7, KeyError]
