@@ -9,7 +9,7 @@ calls/min  all requests, sweeps and state reads too; "limit" is what the goal al
 ms/poll    CPU of all threads for a poll and what goes on until the next one, on average; "cores" is its share of 10 s
 poll s     the longest poll from its beginning to its end, waits for our own budget of requests included; on a machine
            that has other work too it is longer, so "its cpu" is the most CPU seconds that any poll took
-held ms    the longest time for which a callback that was due had to wait for the event loop
+held ms    the longest that the event loop's thread worked, in CPU time, before it came to a callback that was due
 start s    from the first poll's beginning until every project was counted, and its production read by the sweep
 resume s   the poll in which all projects are loaded from the store anew, as after a restart
 kB         growth of the process's memory for one project, the emulator's visitors of these minutes included
@@ -170,21 +170,21 @@ class Spent:
 
 
 class LoopWatch:
-    """Knows how late the event loop comes to a callback that is due: `held_seconds_max`, the emulator's part aside."""
+    """Knows for how long the event loop's thread worked at most before it came to a callback that was due.
+
+    In CPU seconds, the emulator's part aside, so that other work of the machine does not count.
+    """
 
     def __init__(self, time_: BenchTime, vercel: Metered) -> None:
         self._loop = asyncio.get_running_loop()
-        self._made = lambda: Spent(time_, vercel)
-        self._newest = self._made()
+        self._worked = lambda: time.thread_time() - vercel.seconds - time_.world_seconds
+        self._began = self._worked()
         self.held_seconds_max = 0.0
         self._tick()
 
     def _tick(self) -> None:
-        # Emulated waits hold nobody: only real time counts.
-        newest = self._newest
-        real = newest.seconds - (newest._time.monotonic() - newest._moment)
-        self.held_seconds_max = max(self.held_seconds_max, real - TICK_SECONDS)
-        self._newest = self._made()
+        self.held_seconds_max = max(self.held_seconds_max, self._worked() - self._began)
+        self._began = self._worked()
         self._loop.call_later(TICK_SECONDS, self._tick)
 
 
