@@ -37,18 +37,20 @@ def note_read(turn: Turn, what: ReadTarget) -> None:
 def note_counts(turn: Turn, event: SamplesObserved) -> None:
     """Remember which sources had trouble beside the one that counted, and when visitors were last counted."""
     note_read(turn, ReadTarget.SAMPLES)
-    turn.change(troubles=event.troubles)
-    if any(one.reason is SignalReason.WITNESS_ONLY for one in event.troubles):
-        turn.change(witnessed=turn.moment)
-    if any(one.has_traffic for one in event.samples):
-        turn.change(counted=turn.moment)
+    is_witnessed = any(one.reason is SignalReason.WITNESS_ONLY for one in event.troubles)
+    has_traffic = any(one.has_traffic for one in event.samples)
+    turn.change(
+        troubles=event.troubles,
+        witnessed=turn.moment if is_witnessed else turn.state.witnessed,
+        counted=turn.moment if has_traffic else turn.state.counted,
+    )
 
 
 def rule_signal(turn: Turn) -> None:
     """Judge how well the project is seen at the end of a poll."""
     # Polls are counted, not reads: webhooks may wake a project many times between two of them.
-    unread = {what: replace(one, polls=one.polls + 1) for what, one in turn.state.unread.items()}
-    turn.change(unread=unread)
+    if turn.state.unread:
+        turn.change(unread={what: replace(one, polls=one.polls + 1) for what, one in turn.state.unread.items()})
     looks = (
         _rule_on_lost_reads,
         _rule_on_old_look,

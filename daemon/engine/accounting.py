@@ -143,10 +143,16 @@ def _count_event(metrics: Metrics, before: ProjectState, event: Event) -> None:
 
 
 def _count_samples(metrics: Metrics, project: str, event: SamplesObserved) -> None:
-    metrics.requests_counted.labels(project=project).inc(sum(one.requests or 0 for one in event.samples))
-    metrics.errors_counted.labels(project=project).inc(sum(one.errors for one in event.samples))
-    metrics.platform_errors_counted.labels(project=project).inc(sum(one.platform_errors for one in event.samples))
-    metrics.requests_left_out.labels(project=project).inc(event.left_out)
+    counted = (
+        (metrics.requests_counted, sum(one.requests or 0 for one in event.samples)),
+        (metrics.errors_counted, sum(one.errors for one in event.samples)),
+        (metrics.platform_errors_counted, sum(one.platform_errors for one in event.samples)),
+        (metrics.requests_left_out, event.left_out),
+    )
+    for counter, number in counted:
+        # Finding a series costs more than counting in it, and of a fleet most have nothing to count.
+        if number:
+            counter.labels(project=project).inc(number)
     metrics.counts_covered.labels(project=project).set(event.covered)
     if event.lag_seconds is not None:
         metrics.ingest_lag.labels(project=project).set(event.lag_seconds)

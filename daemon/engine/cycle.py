@@ -122,6 +122,7 @@ class Poller:
         self._awaited = ""
         self._store_trouble_cycles = 0
         self._gate = asyncio.Semaphore(_LOOKS_AT_ONCE)
+        self._resumes = asyncio.Semaphore(_TOLD_AT_ONCE)
         # By whether the project has an incident: those that have one never wait behind a fleet of calm ones.
         self._tells = {has_incident: asyncio.Semaphore(_TOLD_AT_ONCE) for has_incident in (False, True)}
         self.last_completed: float | None = None
@@ -227,12 +228,16 @@ class Poller:
             for project in self.projects:
                 project.needs_resume = True
         self._token = lease.token
-        for project in self.projects:
-            if project.needs_resume and not project.is_frozen:
-                await self._supervisor.guard(self._resume(project), name=f"{project.id}:resume", on_bug=project.freeze)
+        left = [project for project in self.projects if project.needs_resume and not project.is_frozen]
+        async with asyncio.TaskGroup() as group:
+            async for project in unhurried(left):
+                work = self._resume(project)
+                group.create_task(self._supervisor.guard(work, name=f"{project.id}:resume", on_bug=project.freeze))
 
     async def _resume(self, project: Project) -> None:
-        await project.resume()
+        async with self._resumes:
+            await project.resume()
+        self.last_progress = self._clock.monotonic()
 
     def wake(self, project: ProjectId, told: MoveTold | None = None) -> None:
         """Look at a project's production at once, since something was heard of it: *told*, or nothing in particular.

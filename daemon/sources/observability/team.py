@@ -8,6 +8,7 @@ from typing import Final
 
 from daemon.core.facts import ProjectId
 from daemon.core.signal import SignalReason
+from daemon.engine.unhurried import unhurried
 from daemon.ports.errors import PortError, Unintelligible
 from daemon.ports.source import Reading, Wanted
 from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
@@ -104,7 +105,7 @@ class Team:
         collection = Collection(now, floor_minute(now - max(self._reach.lag, self._looks.lag_max)))
         entries: dict[ProjectId, Reading | PortError] = {}
         plans: list[Plan] = []
-        for one in wanted:
+        async for one in unhurried(wanted):
             plan = self._plan(one, collection)
             if plan:
                 plans.append(plan)
@@ -116,7 +117,7 @@ class Team:
         for group in _by_window(plan for plan in plans if not plan.is_fine):
             found |= await self._read_closed(group, collection)
         known_until = self._known_until(collection)
-        for plan in plans:
+        async for plan in unhurried(plans):
             entries[plan.project] = self._conclude(plan, found[plan.project], collection, known_until=known_until)
         return entries
 
