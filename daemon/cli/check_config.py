@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.config import CONFIG_HELP
+from daemon.cli.history import lint_by_history
 from daemon.settings import ConfigError, Settings, load
 
 HEADINGS = ("project", "posture", "sources", "detectors", "policy")
@@ -21,26 +22,34 @@ def check_config(
     tokens: Annotated[  # noqa: FBT002 - an option, never positional
         bool, typer.Option("--tokens/--no-tokens", help="Ask whether the tokens are there, too.")
     ] = True,
+    history: Annotated[  # noqa: FBT002 - an option, never positional
+        bool, typer.Option("--history", help="Hold the thresholds against the traffic that the daemon remembers, too.")
+    ] = False,
 ) -> None:
     """Check a configuration without starting anything: exit 0 when it holds, 2 with every mistake when not."""
     path = file or config
     if path is None:
         raise typer.BadParameter("name the configuration file", param_hint="FILE")
-    raise typer.Exit(check(path, checks_tokens=tokens))
+    raise typer.Exit(check(path, checks_tokens=tokens, with_history=history))
 
 
-def check(path: Path, *, checks_tokens: bool = True) -> int:
+def check(path: Path, *, checks_tokens: bool = True, with_history: bool = False) -> int:
     """Print mistakes, or warnings and a table of the projects; return the exit status, 2 or 0."""
     try:
         loaded = load(path, os.environ, checks_tokens=checks_tokens)
     except ConfigError as error:
         typer.echo(str(error), err=True)
         return 2
-    for warning in loaded.warnings:
+    by_history, notes = lint_by_history(loaded) if with_history else ([], [])
+    warnings = [*loaded.warnings, *by_history]
+    for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
-    counts = [_count(len(loaded.settings.projects), "project")]
-    if loaded.warnings:
-        counts.append(_count(len(loaded.warnings), "warning"))
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+    matching = sum(one.match is not None for one in loaded.settings.projects)
+    counts = [_count(len(loaded.settings.projects) - matching, "project")]
+    counts += [_count(matching, "pattern")] if matching else []
+    counts += [_count(len(warnings), "warning")] if warnings else []
     typer.echo(f"ok: {', '.join(counts)}\n")
     for line in table([HEADINGS, *_rows(loaded.settings)]):
         typer.echo(line)

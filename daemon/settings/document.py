@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from daemon.settings.laws import LAWS, LINTS, Check, a_token_is_given
+from daemon.settings.lints import GATE_LINTS
 from daemon.settings.model import PolicySettings, ProjectSettings, Settings, variables
 from daemon.settings.shape import Wanted, describe_bounds, written
 
@@ -22,7 +23,8 @@ INTRODUCTION = """\
 
 One YAML file, in which only the projects must be named. `config/lastgood.example.yaml` holds every key with a comment.
 `lastgood check-config FILE` tells every mistake at once, as `file:line:column: key: what is wrong; what to write`, and
-exits with 2; it exits with 0 when the configuration holds, warnings included.
+exits with 2; it exits with 0 when the configuration holds, warnings included. With `--history` it also holds the
+thresholds against the traffic that the daemon's store remembers, of projects that are configured by id.
 
 * **Durations** are whole numbers with units: `90s`, `5m`, `1h30m`, `2d`. **Ratios** are numbers from 0 to 1, never
   percent.
@@ -97,7 +99,7 @@ def _lines() -> Iterator[str]:
     yield from _sentences((*LAWS, a_token_is_given))
     yield "* In a `threshold` detector, `breaches_min` is at most `windows`: else it could never be met."
     yield "\nAllowed, with a warning:\n"
-    yield from _sentences(LINTS)
+    yield from _sentences((*LINTS, *GATE_LINTS))
 
 
 def _table(fields: dict[str, FieldInfo], section: str) -> Iterator[str]:

@@ -50,7 +50,7 @@ def lease_outlasts_a_cycle(settings: Settings) -> Iterator[Violation]:
 
 def decision_outlives_its_action(settings: Settings) -> Iterator[Violation]:
     """`action_deadline` is shorter than `decision_ttl`: else a decision is too old before its outcome is known."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         if project.action_deadline >= project.decision_ttl:
             yield Violation(
                 ((*base, "decision_ttl"), (*base, "action_deadline")),
@@ -61,7 +61,7 @@ def decision_outlives_its_action(settings: Settings) -> Iterator[Violation]:
 
 def action_outlives_its_request(settings: Settings) -> Iterator[Violation]:
     """`vercel.request_timeout` is shorter than `action_deadline`: else a request may be at work after it."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         if settings.vercel.request_timeout >= project.action_deadline:
             yield Violation(
                 ((*base, "action_deadline"), ("vercel", "request_timeout")),
@@ -73,13 +73,13 @@ def action_outlives_its_request(settings: Settings) -> Iterator[Violation]:
 
 def fresh_counts_can_exist(settings: Settings) -> Iterator[Violation]:
     """`freshness.age_max` is longer than lag + `poll.interval` + window: else even the newest counts are too old."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         guardrails = dict(enumerate(project.guardrails))
         ages = {index: one.age_max for index, one in guardrails.items() if isinstance(one, Freshness)}
         index, age_max = next(iter(ages.items()), (None, Freshness().age_max))
-        slow, source = max(enumerate(project.sources), key=lambda entry: _delay(entry[1]))
+        slow, source = max(enumerate(project.sources), key=lambda entry: delay_of(entry[1]))
         wide, window = max(enumerate(map(_window, project.detectors)), key=lambda entry: entry[1])
-        needed = _delay(source) + settings.poll.interval + window
+        needed = delay_of(source) + settings.poll.interval + window
         if age_max <= needed:
             yield Violation(
                 (
@@ -88,7 +88,7 @@ def fresh_counts_can_exist(settings: Settings) -> Iterator[Violation]:
                     (*base, "sources", slow, "lag"),
                     ("poll", "interval"),
                 ),
-                f"freshness age_max {_text(age_max)} is not longer than lag {_text(_delay(source))} + interval "
+                f"freshness age_max {_text(age_max)} is not longer than lag {_text(delay_of(source))} + interval "
                 f"{_text(settings.poll.interval)} + window {_text(window)}, so that no counts are ever fresh; "
                 f"write a freshness guardrail with age_max above {_text(needed)}, or shorten the others",
             )
@@ -96,7 +96,7 @@ def fresh_counts_can_exist(settings: Settings) -> Iterator[Violation]:
 
 def sampled_windows_fill(settings: Settings) -> Iterator[Violation]:
     """With `request_logs`, `poll.interval` is at most half a window: else a busy site has none after one late poll."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         windows = [(index, one.window) for index, one in enumerate(project.detectors) if isinstance(one, Threshold)]
         if not windows or not any(isinstance(one, RequestLogsSettings) for one in project.sources):
             continue
@@ -113,7 +113,7 @@ def sampled_windows_fill(settings: Settings) -> Iterator[Violation]:
 
 def ratios_have_all_requests(settings: Settings) -> Iterator[Violation]:
     """A rule on the share of requests that fail reads no source with `counts: errors`: errors alone have none."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         for number, source in enumerate(project.sources):
             for index, detector in enumerate(project.detectors):
                 if _counts_errors_alone(source) and detector.needs_requests:
@@ -129,7 +129,7 @@ def ratios_have_all_requests(settings: Settings) -> Iterator[Violation]:
 
 def sources_can_leave_out_what_is_excluded(settings: Settings) -> Iterator[Violation]:
     """What `exclude_routes` and `exclude_statuses` name, every source but `probe` can tell apart from the rest."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         for number, source in enumerate(project.sources):
             for key, objection in _not_left_out(source, project):
                 yield Violation(((*base, key), (*base, "sources", number, "kind")), f"{source.kind} {objection}")
@@ -150,7 +150,7 @@ def _not_left_out(source: SourceSettings, project: ProjectSettings) -> Iterator[
 
 def witnesses_do_not_act_alone(settings: Settings) -> Iterator[Violation]:
     """A project with posture `automatic` has a source beside `probe`, unless that one `may_act`."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         witnesses = [one for one in project.sources if isinstance(one, ProbeSettings) and not one.may_act]
         if project.posture is Posture.AUTOMATIC and len(witnesses) == len(project.sources):
             yield Violation(
@@ -163,7 +163,7 @@ def witnesses_do_not_act_alone(settings: Settings) -> Iterator[Violation]:
 def sites_belong_to_one_project(settings: Settings) -> Iterator[Violation]:
     """What is about one project, a `probe` or a `prometheus` with `project_value`, stands in one, not in a `match`."""
     seen: list[SourceSettings] = []
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         for number, source in enumerate(project.sources):
             is_its_own = isinstance(source, ProbeSettings) or (
                 isinstance(source, PrometheusSettings) and source.project_value is not None
@@ -183,7 +183,7 @@ def sites_belong_to_one_project(settings: Settings) -> Iterator[Violation]:
 
 def one_of_each_kind(settings: Settings) -> Iterator[Violation]:
     """`sources`, `detectors` and `guardrails` hold at most one of each kind: two would share one memory or name."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         for key in KINDED:
             kinds: list[str] = [one.kind for one in getattr(project, key)]
             for index, kind in enumerate(kinds):
@@ -196,7 +196,7 @@ def one_of_each_kind(settings: Settings) -> Iterator[Violation]:
 
 def projects_are_named(settings: Settings) -> Iterator[Violation]:
     """Every entry of `projects` has an `id` or a `name`, or a `match` alone, which may have an `exclude` beside it."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         if project.id is None and project.name is None and project.match is None:
             yield Violation(
                 ((*base, "id"), (*base, "name"), (*base, "match")),
@@ -231,7 +231,7 @@ def projects_are_distinct(settings: Settings) -> Iterator[Violation]:
 
 def profiles_exist(settings: Settings) -> Iterator[Violation]:
     """Every `profile` that a project names is one of `profiles`."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         if project.profile is not None and project.profile not in settings.profiles:
             meant = nearest(project.profile, settings.profiles)
             # The names are the writer's own, and may be a token in the wrong place.
@@ -294,7 +294,7 @@ def profiles_are_used(settings: Settings) -> Iterator[Violation]:
 
 def patterns_do_not_act(settings: Settings) -> Iterator[Violation]:
     """A `match` with posture `automatic` lets the daemon act on projects that nobody has made yet."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         if project.match is not None and project.posture is Posture.AUTOMATIC:
             yield Violation(
                 ((*base, "posture"), (*base, "match")),
@@ -306,7 +306,7 @@ def patterns_do_not_act(settings: Settings) -> Iterator[Violation]:
 def patterns_are_reached(settings: Settings) -> Iterator[Violation]:
     """A `match` behind one that takes all of its projects covers nothing."""
     before: list[str] = []
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         if project.match is not None:
             if project.match in before or "*" in before:
                 yield Violation(((*base, "match"),), "covers nothing: an entry above takes all that it matches")
@@ -315,7 +315,7 @@ def patterns_are_reached(settings: Settings) -> Iterator[Violation]:
 
 def cooldown_outlasts_verification(settings: Settings) -> Iterator[Violation]:
     """A `cooldown` shorter than `verification_deadline` lets a second rollback follow before the first is judged."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         for index, one in enumerate(project.guardrails):
             if isinstance(one, Cooldown) and one.period < project.verification_deadline:
                 yield Violation(
@@ -327,7 +327,7 @@ def cooldown_outlasts_verification(settings: Settings) -> Iterator[Violation]:
 
 def counted_errors_are_not_set_against_requests(settings: Settings) -> Iterator[Violation]:
     """A rule on `errors_per_minute_max` over a source of all requests cannot tell a busy hour from a bad one."""
-    for base, project in _projects(settings):
+    for base, project in each_project(settings):
         informed = [one.kind for one in project.sources if not _counts_errors_alone(one)]
         for index, detector in enumerate(project.detectors):
             if informed and not detector.needs_requests:
@@ -386,12 +386,13 @@ LINTS: tuple[Check, ...] = (
 """Allowed, with a warning."""
 
 
-def _projects(settings: Settings) -> Iterator[tuple[Location, ProjectSettings]]:
+def each_project(settings: Settings) -> Iterator[tuple[Location, ProjectSettings]]:
+    """Yield the location of each entry of `projects`, and the entry."""
     for index, project in enumerate(settings.projects):
         yield ("projects", index), project
 
 
-def _delay(source: SourceSettings) -> timedelta:
+def delay_of(source: SourceSettings) -> timedelta:
     """Return how old the newest counts of *source* are at the best."""
     return source.lag + (source.step if isinstance(source, PrometheusSettings) else timedelta(0))
 

@@ -15,6 +15,7 @@ from pydantic_settings import PydanticBaseSettingsSource
 from daemon.settings import files
 from daemon.settings.files import Node, Scalar, Sequence, decode_yaml, read_content
 from daemon.settings.laws import LAWS, LINTS, Check, Violation, a_token_is_given
+from daemon.settings.lints import GATE_LINTS
 from daemon.settings.model import DIGEST_CHARACTERS, PolicySettings, Settings, VercelSettings, variables
 from daemon.settings.problem import ConfigError, Location, Place, Problem, dotted, in_order, nearest, shown_key
 from daemon.settings.shape import NOTHING, Reader, Wanted, describe_bounds, written
@@ -70,7 +71,7 @@ def load(path: Path, env: Mapping[str, str], *, checks_tokens: bool = True, cont
         attempt.hold(settings, (*LAWS, a_token_is_given) if checks_tokens else LAWS)
         if checks_tokens:
             attempt.try_tokens(settings)
-        warnings = attempt.found(settings, LINTS)
+        warnings = attempt.found(settings, (*LINTS, *GATE_LINTS))
     problems += attempt.problems
     if problems:
         raise ConfigError(in_order(problems))
