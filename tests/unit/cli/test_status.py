@@ -1,6 +1,7 @@
 """`lastgood status`: what it tells, to people and to machines."""
 
 import json
+import re
 
 from daemon.core.guardrail import Reason
 from daemon.core.state import Decision, Pause, ProjectState
@@ -38,8 +39,10 @@ def test_the_table_tells_the_same_to_people(operated: Operated) -> None:
     result = operated.run_configured("status")
     assert result.exit_code == 0
     words = " ".join(result.stdout.split())
-    for word in ("serves production", PROJECT, "detected", "30 s ago", "breach of"):
+    for word in ("serves production", PROJECT, "detected", "breach of"):
         assert word in words
+    # A busy machine may need some seconds to come to it.
+    assert re.search(r"\b[3-5]\d s ago", words)
 
 
 def test_it_tells_escalated_incidents_and_pauses(operated: Operated) -> None:
