@@ -118,6 +118,15 @@ class Store(Protocol):
     ) -> Sequence[StoredJournalEntry]:
         """Return the newest entries, oldest first; only those of *incident* where one is given."""
 
+    async def journal_page(
+        self, project: ProjectId, *, after: int, since: datetime, limit: int = 1000
+    ) -> Sequence[StoredJournalEntry]:
+        """Return the entries whose moment is *since* or later and whose sequence is larger than *after*, oldest first.
+
+        At most *limit* of them: the whole journal is read with the last sequence of each page as the next *after*,
+        from 0 until a page is empty. What is pruned or written meanwhile shifts no page.
+        """
+
     async def ask(self, document: str, *, project: ProjectId | None, requested_at: datetime, requested_by: str) -> int:
         """Put an operator's request into the queue and return its id."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from daemon.core.facts import Instant, ProjectId
 from daemon.ports.errors import Conflict, LeaseLost
@@ -106,6 +107,17 @@ class MemoryStore:
             if stored.project == project and incident in (None, stored.entry.incident):
                 newest.append(stored)
         return newest[::-1]
+
+    async def journal_page(
+        self, project: ProjectId, *, after: int, since: datetime, limit: int = 1000
+    ) -> Sequence[StoredJournalEntry]:
+        """Return the entries since *since* that follow the sequence *after*, oldest first."""
+        page = (
+            stored
+            for stored in self._journal
+            if stored.project == project and stored.sequence > after and stored.entry.moment.at >= since
+        )
+        return list(islice(page, limit))
 
     async def ask(self, document: str, *, project: ProjectId | None, requested_at: datetime, requested_by: str) -> int:
         """Put an operator's request into the queue and return its id."""

@@ -118,6 +118,14 @@ class SqlStore:
         rows = await self._read(f"read the journal of {project}", statement, values)
         return [_stored_entry(row) for row in reversed(rows)]
 
+    async def journal_page(
+        self, project: ProjectId, *, after: int, since: datetime, limit: int = 1000
+    ) -> Sequence[StoredJournalEntry]:
+        """Return the entries since *since* that follow the sequence *after*, oldest first."""
+        values = {"project": project, "after": after, "since": since, "limit": limit}
+        rows = await self._read(f"read the journal of {project}", statements.JOURNAL_PAGE, values)
+        return [_stored_entry(row) for row in rows]
+
     async def ask(self, document: str, *, project: ProjectId | None, requested_at: datetime, requested_by: str) -> int:
         """Put an operator's request into the queue and return its id."""
         values = {

@@ -79,6 +79,16 @@ JOURNAL = (
     .limit(bindparam("limit"))
 )
 JOURNAL_OF_INCIDENT = JOURNAL.where(journal.c.incident == bindparam("incident"))
+JOURNAL_PAGE = (
+    select(journal)
+    .where(
+        journal.c.project == bindparam("project"),
+        journal.c.sequence > bindparam("after"),
+        journal.c.at >= bindparam("since", type_=journal.c.at.type),
+    )
+    .order_by(journal.c.sequence)
+    .limit(bindparam("limit"))
+)
 
 ASK = insert(operator_requests).returning(operator_requests.c.id)
 _is_meant_for_project = or_(operator_requests.c.project.is_(None), operator_requests.c.project == bindparam("project"))

@@ -142,6 +142,41 @@ async def test_the_journal_of_one_incident_leaves_out_the_rest(store: Store) -> 
     assert await store.journal(SHOP, incident="none") == []
 
 
+async def _paged(store: Store, *, limit: int, since: datetime = START) -> list[list[str]]:
+    """Read the journal of SHOP page by page, to the empty one."""
+    pages, after = [], 0
+    while page := await store.journal_page(SHOP, after=after, since=since, limit=limit):
+        pages.append([stored.entry.kind for stored in page])
+        after = page[-1].sequence
+    return pages
+
+
+@pytest.mark.parametrize(
+    ("limit", "pages"), [(1, ["A", "B", "D", "E"]), (3, ["ABD", "E"]), (4, ["ABDE"]), (5, ["ABDE"])]
+)
+async def test_pages_tell_the_whole_journal_of_one_project_oldest_first(
+    store: Store, limit: int, pages: list[str]
+) -> None:
+    await save(store, SHOP, version=1, entries=[an_entry("A"), an_entry("B")])
+    await save(store, BLOG, version=1, entries=[an_entry("C")])
+    await save(store, SHOP, version=2, entries=[an_entry("D"), an_entry("E")])
+    assert ["".join(page) for page in await _paged(store, limit=limit)] == pages
+
+
+async def test_pages_begin_at_the_moment_asked_for(store: Store) -> None:
+    await save(store, version=1, entries=[an_entry(kind, seconds=at) for at, kind in enumerate("ABCD")])
+    assert await _paged(store, limit=2, since=START + timedelta(seconds=1)) == [["B", "C"], ["D"]]
+    assert await _paged(store, limit=2, since=START + timedelta(seconds=4)) == []
+
+
+async def test_pruning_between_two_pages_shifts_none(store: Store) -> None:
+    await save(store, version=1, entries=[an_entry(kind, seconds=at) for at, kind in enumerate("ABCD")])
+    first = await store.journal_page(SHOP, after=0, since=START, limit=2)
+    await store.prune(before=START + timedelta(seconds=2))
+    rest = await store.journal_page(SHOP, after=first[-1].sequence, since=START, limit=2)
+    assert [stored.entry.kind for stored in (*first, *rest)] == ["A", "B", "C", "D"]
+
+
 # Outbox
 
 
