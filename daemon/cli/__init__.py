@@ -3,7 +3,7 @@
 import typer
 
 from daemon import __version__
-from daemon.cli import check_config, demo, doctor, drain, emulator, explain, operate, run, status
+from daemon.cli import backtest, check_config, demo, doctor, drain, emulator, explain, operate, record, run, status
 
 app = typer.Typer(
     name="lastgood",
@@ -38,6 +38,8 @@ app.command("check-config")(check_config.check_config)
 app.command("doctor")(doctor.doctor)
 app.command("status")(status.status)
 app.command("explain")(explain.explain)
+app.command("backtest")(backtest.backtest)
+app.command("record")(record.record)
 app.command("demo")(demo.demo)
 app.command("emulator")(emulator.emulator)
 app.command("drain")(drain.drain)
