@@ -9,6 +9,7 @@ from daemon.backtest.history import ProjectHistory
 from daemon.backtest.labels import Label, Score, score
 from daemon.backtest.replay import Outcome, Replayed, Row, replay
 from daemon.core.facts import DeploymentId, ProjectId
+from daemon.core.guardrail import Posture
 from daemon.core.policy import Policy
 from daemon.settings import ProjectSettings, Settings
 from daemon.settings.model import GAP_INTERVALS, MINUTE
@@ -60,7 +61,9 @@ def compare(
     lag: timedelta | None = None,
 ) -> Comparison:
     """Replay *history* under the policies that both configurations have for its project."""
-    replayed = [replay(history, policy_of(settings, history.project), lag=lag) for settings in (today, new)]
+    policies = [_judging(policy_of(settings, history.project)) for settings in (today, new)]
+    first = replay(history, policies[0], lag=lag)
+    replayed = (first, first if policies[0] == policies[1] else replay(history, policies[1], lag=lag))
     scores = [score(one.rows, labels, history) if labels is not None else None for one in replayed]
     configured = find_project(today, history.project)
     return Comparison(
@@ -95,6 +98,11 @@ def policy_of(settings: Settings, project: ProjectId) -> Policy:
     if configured:
         return settings.policy_for(configured)
     return replace(settings.defaults.policy(), poll_gap_max=max(GAP_INTERVALS * settings.poll.interval, 2 * MINUTE))
+
+
+def _judging(policy: Policy) -> Policy:
+    """Return what a replay looks at of *policy*."""
+    return replace(policy, posture=Posture.AUTOMATIC, digest="")
 
 
 def _rollbacks(replayed: Replayed) -> dict[DeploymentId, Row]:
