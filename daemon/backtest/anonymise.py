@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -33,13 +32,9 @@ class Anonymiser:
             start=self._shift(history.start),
             until=self._shift(history.until),
             activations=tuple(self._activation(one) for one in history.activations),
-            samples=self._samples(history.samples),
-            late=tuple(replace(one, sample=self._sample(one.sample)) for one in history.late),
+            counts=tuple(replace(one, sample=self._sample(one.sample)) for one in history.counts),
             no_data=tuple(Span(self._shift(one.start), self._shift(one.until)) for one in history.no_data),
         )
-
-    def _samples(self, samples: Sequence[ErrorRateSample]) -> Sequence[ErrorRateSample]:
-        return tuple(self._sample(one) for one in samples)
 
     def _sample(self, sample: ErrorRateSample) -> ErrorRateSample:
         start, end = self._shift(sample.start), self._shift(sample.end)

@@ -7,9 +7,8 @@ that nobody was counted. Failed readings are, and say that nobody could count.
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from statistics import median
 
-from daemon.backtest.history import HistoryError, LateSample, ProjectHistory, RecordedActivation, Span
+from daemon.backtest.history import Counted, HistoryError, ProjectHistory, RecordedActivation, Span, in_order
 from daemon.core.event import (
     Event,
     MoveTold,
@@ -31,6 +30,8 @@ from daemon.ports.store import Store
 
 NO_DATA_MAX = timedelta(minutes=2)
 """A failed reading speaks for the time until the next one, and for no more than this."""
+CLOCK_SLACK = timedelta(seconds=60)
+"""Vercel's clock and ours may differ by so much."""
 _ONLOOKER = Policy(posture=Posture.OBSERVE, detectors=(), guardrails=())
 """Judges nothing: with it `step` follows who serves, and does no more."""
 
@@ -87,13 +88,12 @@ class _Record:
     state: ProjectState = field(init=False)
     polled: Instant | None = None
     activations: list[Activation] = field(default_factory=list)
-    samples: list[ErrorRateSample] = field(default_factory=list)
-    late: list[LateSample] = field(default_factory=list)
+    counts: list[Counted] = field(default_factory=list)
     no_data: list[Span] = field(default_factory=list)
-    delays: list[float] = field(default_factory=list)
     repeats: int = 0
     start: datetime | None = None
     until: datetime | None = None
+    sent: list[datetime] = field(default_factory=list)
     has_sent: bool = False
     failed_at: datetime | None = None
     counted_until: dict[DeploymentId, datetime] = field(default_factory=dict)
@@ -122,6 +122,7 @@ class _Record:
                 self._follow(event)
             case RollbackAccepted() | RollbackOutcomeUnknown():
                 self.has_sent = True
+                self.sent.append(at)
             case ReadFailed(what=ReadTarget.SAMPLES):
                 self._close_no_data(at)
                 self.failed_at = at
@@ -145,16 +146,14 @@ class _Record:
         self.activations.append(newest)
 
     def _count(self, sample: ErrorRateSample, read_at: datetime) -> None:
-        delay = read_at - sample.end
-        if sample.is_late:
-            self.late.append(LateSample(sample, max(delay, timedelta(0))))
-            return
-        if sample.start < self.counted_until.get(sample.deployment, sample.start):
-            self.repeats += 1
-            return
-        self.counted_until[sample.deployment] = sample.end
-        self.samples.append(sample)
-        self.delays.append(max(delay.total_seconds(), 0.0))
+        if not sample.is_late:
+            if sample.start < self.counted_until.get(sample.deployment, sample.start):
+                self.repeats += 1
+                return
+            self.counted_until[sample.deployment] = sample.end
+        # Whole milliseconds, as a file holds them: what was read together must stay together.
+        delay = timedelta(milliseconds=round((read_at - sample.end) / timedelta(milliseconds=1)))
+        self.counts.append(Counted(sample, max(delay, timedelta(0))))
 
     def _close_no_data(self, at: datetime) -> None:
         failed_at, self.failed_at = self.failed_at, None
@@ -166,21 +165,26 @@ class _Record:
         self.no_data.append(span)
 
     def history(self) -> ProjectHistory | None:
-        if not self.samples or self.start is None or self.until is None:
+        if not self.counts or self.start is None or self.until is None:
             return None
         self._close_no_data(self.until)
         return ProjectHistory(
             project=self.project,
-            start=min(self.start, self.samples[0].start),
+            start=min(self.start, *(one.sample.start for one in self.counts)),
             until=self.until,
-            # The median: one reading after a pause is late for a whole backlog.
-            lag=timedelta(seconds=round(median(self.delays), 3)),
-            activations=tuple(_in_order(_merge(self.activations, self.known))),
-            samples=tuple(sorted(self.samples, key=lambda sample: (sample.end, sample.start))),
-            late=tuple(self.late),
+            activations=tuple(_in_order([self._after_sending(one) for one in _merge(self.activations, self.known)])),
+            counts=in_order(self.counts),
             no_data=tuple(self.no_data),
             repeats=self.repeats,
         )
+
+    def _after_sending(self, activation: Activation) -> Activation:
+        """Return our own rollback no earlier than we had sent it: Vercel dates it by a clock of its own."""
+        at = activation.at
+        if at is None or activation.origin is not ActivationOrigin.OUR_ROLLBACK:
+            return activation
+        sent = [one for one in self.sent if at < one <= at + CLOCK_SLACK]
+        return replace(activation, at=max(sent)) if sent else activation
 
 
 def _merge(followed: Sequence[Activation], known: Sequence[Activation]) -> Sequence[Activation]:

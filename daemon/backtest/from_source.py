@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 
-from daemon.backtest.history import HistoryError, LateSample, ProjectHistory, RecordedActivation
+from daemon.backtest.history import Counted, HistoryError, ProjectHistory, RecordedActivation, in_order
 from daemon.core.facts import ActivationOrigin, DeploymentId, ErrorRateSample, ProjectId
 from daemon.ports.errors import PortError
 from daemon.ports.source import Source, Wanted
@@ -25,8 +25,7 @@ class _Pulled:
     """What was pulled of one project so far."""
 
     since: datetime
-    samples: list[ErrorRateSample] = field(default_factory=list)
-    late: list[LateSample] = field(default_factory=list)
+    counts: list[Counted] = field(default_factory=list)
 
 
 async def pull(
@@ -53,24 +52,20 @@ async def pull(
                 what = f"{project}: {source.name} gives no counts from {pulled[project].since:%Y-%m-%d %H:%M} UTC on"
                 raise HistoryError(f"{what}: {reading}; ask for less with --from") from reading
             theirs = pulled[project]
-            theirs.samples += [one for one in reading.samples if not one.is_late]
-            theirs.late += [LateSample(one, now - one.end) for one in reading.samples if one.is_late]
+            theirs.counts += [Counted(one, now - one.end if one.is_late else lag) for one in reading.samples]
             theirs.since = reading.complete_until
-    return [_history(project, pulled[project], since=since, until=until, lag=lag) for project in projects]
+    return [_history(project, pulled[project], since=since, until=until) for project in projects]
 
 
-def _history(
-    project: ProjectId, pulled: _Pulled, *, since: datetime, until: datetime, lag: timedelta
-) -> ProjectHistory:
-    samples = tuple(sorted(pulled.samples, key=lambda sample: (sample.end, sample.start)))
+def _history(project: ProjectId, pulled: _Pulled, *, since: datetime, until: datetime) -> ProjectHistory:
+    counts = in_order(pulled.counts)
+    samples = [one.sample for one in counts if not one.sample.is_late]
     return ProjectHistory(
         project=project,
         start=since,
         until=until,
-        lag=lag,
         activations=tuple(derive_activations(samples, start=since)),
-        samples=samples,
-        late=tuple(pulled.late),
+        counts=counts,
     )
 
 

@@ -1,9 +1,10 @@
 """Recorded history of projects as facts: what served since when, and what was counted. It holds no verdicts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from statistics import median_low
 
 from daemon.core.facts import ActivationOrigin, DeploymentId, ErrorRateSample, ProjectId
 
@@ -58,8 +59,8 @@ class RecordedActivation:
 
 
 @dataclass(frozen=True, slots=True)
-class LateSample:
-    """Counts that came on top of what was known of their time, `delay` after its end."""
+class Counted:
+    """Counts, and how long after the end of their time they were read."""
 
     sample: ErrorRateSample
     delay: timedelta
@@ -77,25 +78,30 @@ class Span:
 class ProjectHistory:
     """What is on record of one project in [start, until).
 
-    `samples` are in order of their ends, those of one deployment never overlap, and each was read `lag` after its end.
-    Time without samples is time in which nobody was counted, or, within `no_data`, in which nobody could count. *No
-    data is not zero errors.* `repeats` counts samples that were left out because their time was counted before.
+    `counts` are in order of their ends; those of one deployment never overlap, but for late ones, which come on top.
+    Time without counts is time in which nobody was counted, or, within `no_data`, in which nobody could count. *No
+    data is not zero errors.* `repeats` tells how many were left out because their time was counted before.
     """
 
     project: ProjectId
     start: datetime
     until: datetime
-    lag: timedelta
     activations: Sequence[RecordedActivation] = ()
-    samples: Sequence[ErrorRateSample] = ()
-    late: Sequence[LateSample] = ()
+    counts: Sequence[Counted] = ()
     no_data: Sequence[Span] = ()
     repeats: int = 0
 
     @property
-    def days(self) -> float:
-        """How many days it covers."""
-        return (self.until - self.start) / timedelta(days=1)
+    def lag(self) -> timedelta:
+        """The median of the delays, late counts aside; 0 without counts."""
+        # Not the mean: one reading after a pause is late for a whole backlog.
+        delays = [one.delay for one in self.counts if not one.sample.is_late]
+        return median_low(delays) if delays else timedelta(0)
+
+
+def in_order(counts: Iterable[Counted]) -> tuple[Counted, ...]:
+    """Return *counts* as a history holds them."""
+    return tuple(sorted(counts, key=lambda one: (one.sample.end, one.sample.start)))
 
 
 class HistoryError(Exception):

@@ -14,7 +14,17 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
-from daemon.backtest.history import Header, Ids, LateSample, Origin, ProjectHistory, RecordedActivation, Span, Times
+from daemon.backtest.history import (
+    Counted,
+    Header,
+    Ids,
+    Origin,
+    ProjectHistory,
+    RecordedActivation,
+    Span,
+    Times,
+    in_order,
+)
 from daemon.core.facts import ActivationOrigin, DeploymentId, ErrorRateSample, ProjectId
 
 FORMAT: Final = "lastgood-history"
@@ -28,6 +38,7 @@ _HOUR_SECONDS = 3600
 
 Seconds = Annotated[float, Field(ge=-1e10, le=1e10, allow_inf_nan=False)]
 Length = Annotated[float, Field(gt=0, le=_HOUR_SECONDS, allow_inf_nan=False)]
+Delay = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Counts = Annotated[tuple[Count, ...], Field(min_length=1, max_length=_INTERVALS_MAX)]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
@@ -57,7 +68,6 @@ class ProjectLine(Line):
     project: Id
     start: Seconds
     until: Seconds
-    lag_seconds: Annotated[float, Field(ge=0, le=_HOUR_SECONDS, allow_inf_nan=False)]
     repeats: Count = 0
 
 
@@ -76,8 +86,9 @@ class ActivationLine(Line):
 class CountsLine(Line):
     """Counts of one deployment in consecutive intervals of `seconds` each, from `start` on.
 
-    `requests` is null where a source counts errors alone. `platform_errors` are missing where there are none. With
-    `late_seconds` they came that long after the end of their interval, on top of what was known of it.
+    `requests` is null where a source counts errors alone. `platform_errors` are missing where there are none.
+    `delays` tells how many seconds after its end each interval was read; one number where it was the same for all.
+    What is `late` came on top of what was known of its time.
     """
 
     kind: Literal["counts"] = "counts"
@@ -88,15 +99,17 @@ class CountsLine(Line):
     errors: Counts
     platform_errors: Counts | None = None
     sampled: bool = False
-    late_seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
+    delays: Delay | Annotated[tuple[Delay, ...], Field(max_length=_INTERVALS_MAX)]
+    late: bool = False
 
-    def samples(self, epoch: datetime) -> Iterator[ErrorRateSample]:
+    def counts(self, epoch: datetime) -> Iterator[Counted]:
         """Yield the intervals. Raises ValueError where the arrays differ in length or count more errors than asked."""
-        for counts in (self.requests, self.platform_errors):
-            if counts is not None and len(counts) != len(self.errors):
-                raise ValueError(f"{len(counts)} and {len(self.errors)} intervals in one line; write as many of each")
+        delays = self.delays if isinstance(self.delays, tuple) else (self.delays,) * len(self.errors)
+        for beside in (self.requests, self.platform_errors, delays):
+            if beside is not None and len(beside) != len(self.errors):
+                raise ValueError(f"{len(beside)} and {len(self.errors)} intervals in one line; write as many of each")
         for index, errors in enumerate(self.errors):
-            yield ErrorRateSample(
+            sample = ErrorRateSample(
                 deployment=DeploymentId(self.deployment),
                 start=_at(epoch, self.start + index * self.seconds),
                 end=_at(epoch, self.start + (index + 1) * self.seconds),
@@ -104,8 +117,9 @@ class CountsLine(Line):
                 errors=errors,
                 is_sampled=self.sampled,
                 platform_errors=0 if self.platform_errors is None else self.platform_errors[index],
-                is_late=self.late_seconds is not None,
+                is_late=self.late,
             )
+            yield Counted(sample, timedelta(milliseconds=round(delays[index] * 1000)))
 
 
 class NoDataLine(Line):
@@ -147,7 +161,6 @@ def project_lines(history: ProjectHistory) -> Iterator[str]:
             project=history.project,
             start=_seconds(history.start),
             until=_seconds(history.until),
-            lag_seconds=round(history.lag.total_seconds(), 3),
             repeats=history.repeats,
         )
     )
@@ -164,24 +177,22 @@ def project_lines(history: ProjectHistory) -> Iterator[str]:
         )
     for span in history.no_data:
         yield _text(NoDataLine(start=_seconds(span.start), until=_seconds(span.until)))
-    for run in sorted(_runs(history.samples), key=lambda run: run[0].start):
+    for run in sorted(_runs(history.counts), key=lambda run: run[0].sample.start):
         yield _text(_counts_line(run))
-    for late in history.late:
-        yield _text(_counts_line([late.sample], late_seconds=round(late.delay.total_seconds(), 3)))
 
 
-def _runs(samples: Iterable[ErrorRateSample]) -> Iterator[Sequence[ErrorRateSample]]:
-    """Yield the samples of each deployment in runs without a gap, all of one length and one kind."""
-    by_deployment: dict[DeploymentId, list[ErrorRateSample]] = defaultdict(list)
-    for sample in samples:
-        by_deployment[sample.deployment].append(sample)
-    for theirs in by_deployment.values():
-        run: list[ErrorRateSample] = []
-        for sample in theirs:
-            if run and not (_goes_on(run[-1], sample) and len(run) < RUN_MAX):
+def _runs(counts: Iterable[Counted]) -> Iterator[Sequence[Counted]]:
+    """Yield the counts of each deployment in runs without a gap, all of one length and one kind."""
+    by_kind: dict[tuple[DeploymentId, bool], list[Counted]] = defaultdict(list)
+    for one in counts:
+        by_kind[one.sample.deployment, one.sample.is_late].append(one)
+    for theirs in by_kind.values():
+        run: list[Counted] = []
+        for one in theirs:
+            if run and not (_goes_on(run[-1].sample, one.sample) and len(run) < RUN_MAX):
                 yield run
                 run = []
-            run.append(sample)
+            run.append(one)
         yield run
 
 
@@ -191,19 +202,22 @@ def _goes_on(last: ErrorRateSample, following: ErrorRateSample) -> bool:
     return following.start == last.end and is_same_length and is_same_kind
 
 
-def _counts_line(run: Sequence[ErrorRateSample], *, late_seconds: float | None = None) -> CountsLine:
-    first = run[0]
-    requests = tuple(one.requests for one in run if one.requests is not None)
-    platform_errors = tuple(one.platform_errors for one in run)
+def _counts_line(run: Sequence[Counted]) -> CountsLine:
+    samples = [one.sample for one in run]
+    first = samples[0]
+    requests = tuple(one.requests for one in samples if one.requests is not None)
+    platform_errors = tuple(one.platform_errors for one in samples)
+    delays = tuple(round(one.delay.total_seconds(), 3) for one in run)
     return CountsLine(
         deployment=first.deployment,
         start=_seconds(first.start),
         seconds=round((first.end - first.start).total_seconds(), 3),
         requests=None if first.requests is None else requests,
-        errors=tuple(one.errors for one in run),
+        errors=tuple(one.errors for one in samples),
         platform_errors=platform_errors if any(platform_errors) else None,
         sampled=first.is_sampled,
-        late_seconds=late_seconds,
+        delays=delays[0] if len(set(delays)) == 1 else delays,
+        late=first.is_late,
     )
 
 
@@ -220,6 +234,9 @@ def _text(line: Line) -> str:
 
 
 def _plain(value: object) -> object:
+    """Return *value* with whole numbers written as such."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -242,8 +259,7 @@ class Section:
     epoch: datetime
     head: ProjectLine
     activations: list[RecordedActivation] = field(default_factory=list)
-    samples: list[ErrorRateSample] = field(default_factory=list)
-    late: list[LateSample] = field(default_factory=list)
+    counts: list[Counted] = field(default_factory=list)
     no_data: list[Span] = field(default_factory=list)
     _counted_until: dict[DeploymentId, datetime] = field(default_factory=dict)
 
@@ -253,7 +269,7 @@ class Section:
     def add_activation(self, line: ActivationLine) -> None:
         """Take in one activation, which is not older than the one before."""
         at = None if line.at is None else _at(self.epoch, line.at)
-        if self.samples or self.late:
+        if self.counts:
             raise ValueError("an activation after counts; write all activations of a project first")
         known = self.activations[-1].at if self.activations else None
         if self.activations and (at is None or (known is not None and at < known)):
@@ -266,21 +282,19 @@ class Section:
 
     def add_counts(self, line: CountsLine) -> None:
         """Take in one run; on-time counts of one deployment come in order of time and count no time twice."""
-        samples = list(line.samples(self.epoch))
-        if line.late_seconds is not None:
-            delay = timedelta(seconds=line.late_seconds)
-            self.late += [LateSample(sample, delay) for sample in samples]
+        counts = list(line.counts(self.epoch))
+        self.counts += counts
+        if line.late:
             return
         deployment = DeploymentId(line.deployment)
         known = self._counted_until.get(deployment)
-        if known is not None and samples[0].start < known:
+        if known is not None and counts[0].sample.start < known:
             ended = _seconds(known) - _seconds(self.epoch)
             raise ValueError(
                 f"counts of {deployment} begin at {line.start:.15g}, before {ended:.15g}, where its earlier ones end: "
                 "out of order, or counted twice"
             )
-        self._counted_until[deployment] = samples[-1].end
-        self.samples += samples
+        self._counted_until[deployment] = counts[-1].sample.end
 
     def add_no_data(self, line: NoDataLine) -> None:
         """Take in one span without data."""
@@ -293,10 +307,8 @@ class Section:
             project=ProjectId(self.head.project),
             start=_at(self.epoch, self.head.start),
             until=_at(self.epoch, self.head.until),
-            lag=timedelta(seconds=self.head.lag_seconds),
             activations=tuple(self.activations),
-            samples=tuple(sorted(self.samples, key=lambda sample: (sample.end, sample.start))),
-            late=tuple(self.late),
+            counts=in_order(self.counts),
             no_data=tuple(self.no_data),
             repeats=self.head.repeats,
         )

@@ -6,13 +6,13 @@ nothing is judged from then on until the next activation in history.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import assert_never
 
-from daemon.backtest.history import ProjectHistory, RecordedActivation
+from daemon.backtest.history import Counted, ProjectHistory, RecordedActivation
 from daemon.core.action import RollBackAction
 from daemon.core.command import ListTargets, Notify, ObserveProduction, Preflight, RollBack
 from daemon.core.detector import Gate
@@ -104,7 +104,7 @@ class Replayed:
 
 
 def replay(history: ProjectHistory, policy: Policy, *, lag: timedelta | None = None) -> Replayed:
-    """Return what *policy* would have done, were its posture automatic; *lag* replaces the recorded one."""
+    """Return what *policy* would have done, were its posture automatic; *lag* replaces the recorded delays."""
     return _Replayer(history, replace(policy, posture=Posture.AUTOMATIC), lag=lag).run()
 
 
@@ -114,6 +114,7 @@ class _Replayer:
     def __init__(self, history: ProjectHistory, policy: Policy, *, lag: timedelta | None) -> None:
         self._history = history
         self._policy = policy
+        self._given_lag = lag
         self._lag = history.lag if lag is None else lag
         self._state = ProjectState(history.project)
         self._served: list[Deployment] = []
@@ -127,8 +128,9 @@ class _Replayer:
     def run(self) -> Replayed:
         """Tell the whole history, and return what came of it."""
         waiting = self._begin()
-        for at, samples in _polls(self._history, lag=self._lag):
-            while waiting and waiting[0][0] <= at:
+        for at, samples in _polls(self._history, lag=self._given_lag):
+            # What happens at the moment of a poll may be the daemon's own doing, on what that poll told.
+            while waiting and waiting[0][0] < at:
                 self._activate(*waiting.pop(0))
             if self._stopped_at is None:
                 self._poll(at, samples)
@@ -192,7 +194,9 @@ class _Replayer:
         self._polls += 1
         self._tell(ProductionObserved(moment, self._production))
         if samples or not self._is_without_data(at):
-            self._tell(SamplesObserved(moment, _SOURCE, tuple(samples), complete_until=at - self._lag))
+            # Counts that were read sooner than usual are no less complete for it.
+            until = max([at - self._lag, *(one.end for one in samples)])
+            self._tell(SamplesObserved(moment, _SOURCE, tuple(samples), complete_until=until))
         else:
             self._tell(ReadFailed(moment, ReadTarget.SAMPLES, "no counts are on record of this time"))
         self._tell(CycleEnded(moment))
@@ -299,10 +303,10 @@ def _deployment(project: ProjectId, recorded: RecordedActivation) -> Deployment:
     )
 
 
-def _polls(history: ProjectHistory, *, lag: timedelta) -> Iterator[tuple[datetime, Sequence[ErrorRateSample]]]:
+def _polls(history: ProjectHistory, *, lag: timedelta | None) -> Iterator[tuple[datetime, Sequence[ErrorRateSample]]]:
     """Yield when the daemon would have polled, and what it would have read: at each arrival, and each POLL between."""
     last = history.start
-    for at, samples in _arrivals(history, lag=lag):
+    for at, samples in _arrivals(history.counts, lag=lag):
         while at - last > POLL:
             last += POLL
             yield last, ()
@@ -313,10 +317,18 @@ def _polls(history: ProjectHistory, *, lag: timedelta) -> Iterator[tuple[datetim
         yield last, ()
 
 
-def _arrivals(history: ProjectHistory, *, lag: timedelta) -> Iterator[tuple[datetime, Sequence[ErrorRateSample]]]:
-    """Yield what was read at one moment: counts, and late ones, in order of the moments and of their own time."""
-    arrivals = [(sample.end + lag, sample) for sample in history.samples]
-    arrivals += [(late.sample.end + max(late.delay, lag), late.sample) for late in history.late]
+def _arrivals(
+    counts: Sequence[Counted], *, lag: timedelta | None
+) -> Iterator[tuple[datetime, Sequence[ErrorRateSample]]]:
+    """Yield what was read at one moment: in order of the moments, and then of the time that it counts."""
+    arrivals = [(one.sample.end + _delay(one, lag), one.sample) for one in counts]
     arrivals.sort(key=lambda arrival: (arrival[0], arrival[1].end, arrival[1].start))
     for at, group in groupby(arrivals, key=itemgetter(0)):
-        yield at.astimezone(UTC), [sample for _, sample in group]
+        yield at, [sample for _, sample in group]
+
+
+def _delay(one: Counted, lag: timedelta | None) -> timedelta:
+    """Return how late it is read; what came late comes no sooner because the rest does."""
+    if lag is None:
+        return one.delay
+    return max(one.delay, lag) if one.sample.is_late else lag

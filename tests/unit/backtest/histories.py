@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from daemon.backtest.history import Header, Origin, ProjectHistory, RecordedActivation
+from daemon.backtest.history import Counted, Header, Origin, ProjectHistory, RecordedActivation, in_order
 from daemon.backtest.lines import end_line, header_line, project_lines
 from daemon.core.facts import ActivationOrigin, DeploymentId, ErrorRateSample, ProjectId
 from tests.builders import MINUTE, a_policy
@@ -44,10 +44,15 @@ def counts(
 def a_history(
     samples: Sequence[ErrorRateSample], activations: Sequence[RecordedActivation] = (SERVED_BEFORE,), **facts: Any
 ) -> ProjectHistory:
-    """Return two hours of the shop, of which counts are read a minute after their end."""
-    ordered = tuple(sorted(samples, key=lambda sample: (sample.end, sample.start)))
-    values: dict[str, Any] = {"project": SHOP, "start": START, "until": at(120), "lag": LAG}
-    return ProjectHistory(**(values | facts), activations=tuple(activations), samples=ordered)
+    """Return two hours of the shop, of which counts are read `lag` after their end, late ones `late` after it."""
+    lag, late = facts.pop("lag", LAG), facts.pop("late", 4 * MINUTE)
+    read = in_order(Counted(sample, late if sample.is_late else lag) for sample in samples)
+    values: dict[str, Any] = {"project": SHOP, "start": START, "until": at(120)}
+    return ProjectHistory(**(values | facts), activations=tuple(activations), counts=read)
+
+
+def samples_of(history: ProjectHistory) -> list[ErrorRateSample]:
+    return [one.sample for one in history.counts]
 
 
 def a_bad_release(errors: int = 30, *, fixed: bool = True, **facts: Any) -> ProjectHistory:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from daemon.backtest.anonymise import Anonymiser
-from daemon.backtest.history import LateSample, ProjectHistory, Span
+from daemon.backtest.history import Counted, ProjectHistory, Span, in_order
 from daemon.backtest.replay import replay
 from daemon.core.facts import ProjectId
 from tests.unit.backtest.histories import BAD, GOOD, POLICY, START, a_bad_release, an_activation, at, counts, text_of
@@ -16,9 +16,9 @@ SHIFT = timedelta(weeks=(SINCE - datetime(2001, 1, 1, tzinfo=UTC)).days // 7)
 
 def a_rich_history() -> ProjectHistory:
     history = a_bad_release(no_data=(Span(at(100), at(101)),))
-    late = LateSample(counts(GOOD, [2], 1, 3, is_late=True)[0], timedelta(minutes=4))
+    late = Counted(counts(GOOD, [2], 1, 3, is_late=True)[0], timedelta(minutes=4))
     activations = (*history.activations[:1], an_activation(BAD, 30, commit="c0ffee"), *history.activations[2:])
-    return replace(history, activations=activations, late=(late,))
+    return replace(history, activations=activations, counts=in_order([*history.counts, late]))
 
 
 def anonymised(salt: bytes = SALT) -> ProjectHistory:
@@ -34,7 +34,7 @@ def test_nothing_that_was_named_is_left() -> None:
 def test_the_same_id_has_one_pseudonym_in_an_export_and_another_in_the_next() -> None:
     one, again, other = anonymised(), anonymised(), anonymised(b"salt_4567")
     assert one == again
-    assert {sample.deployment for sample in one.samples} == {entry.deployment for entry in one.activations}
+    assert {counted.sample.deployment for counted in one.counts} == {entry.deployment for entry in one.activations}
     ids = [{history.project, *(entry.deployment for entry in history.activations)} for history in (one, other)]
     assert len(ids[0]) == 4
     assert not ids[0] & ids[1]
@@ -52,8 +52,7 @@ def test_days_are_shifted_by_whole_weeks_to_the_first_week_of_2001() -> None:
     moments = [
         (before.until, after.until),
         (before.activations[0].created_at, after.activations[0].created_at),
-        (before.samples[-1].end, after.samples[-1].end),
-        (before.late[0].sample.start, after.late[0].sample.start),
+        (before.counts[-1].sample.end, after.counts[-1].sample.end),
         (before.no_data[0].until, after.no_data[0].until),
     ]
     assert {one - two for one, two in moments} == {SHIFT}
@@ -61,11 +60,11 @@ def test_days_are_shifted_by_whole_weeks_to_the_first_week_of_2001() -> None:
 
 
 def test_counts_and_delays_are_kept() -> None:
-    before, after = a_rich_history(), anonymised()
-    assert [(one.requests, one.errors) for one in after.samples] == [
-        (one.requests, one.errors) for one in before.samples
+    counted = [
+        [(one.sample.requests, one.sample.errors, one.sample.is_late, one.delay) for one in history.counts]
+        for history in (a_rich_history(), anonymised())
     ]
-    assert (after.lag, after.late[0].delay) == (before.lag, before.late[0].delay)
+    assert counted[0] == counted[1]
 
 
 def test_a_policy_decides_the_same_on_an_export() -> None:

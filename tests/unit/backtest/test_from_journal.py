@@ -41,6 +41,7 @@ from tests.builders import (
     an_alias_job,
     an_instant,
 )
+from tests.unit.backtest.histories import samples_of
 from tests.unit.backtest.journals import a_store
 
 LONG_AGO = START - timedelta(days=3)
@@ -62,7 +63,7 @@ async def test_counts_and_activations_are_those_that_the_daemon_had() -> None:
     play = a_breached_playbook()
     history = await history_of(play.events, play.state)
     counted = [sample for event in play.events if isinstance(event, SamplesObserved) for sample in event.samples]
-    assert list(history.samples) == counted
+    assert samples_of(history) == counted
     assert told(history) == [(GOOD.id, ActivationOrigin.FIRST_SEEN), (BAD.id, ActivationOrigin.RELEASE)]
     assert [one.at for one in history.activations] == [one.at for one in play.state.activations]
     assert (history.activations[1].created_at, history.activations[1].commit) == (BAD.created_at, BAD.commit_sha)
@@ -91,12 +92,27 @@ async def test_our_own_rollback_is_told_from_somebody_elses(knows: bool) -> None
         assert told(theirs)[2:] == [(GOOD.id, ActivationOrigin.FOREIGN_ROLLBACK)]
 
 
+async def test_our_own_rollback_is_not_dated_before_it_was_sent() -> None:
+    play = a_switched_playbook()
+    play.minutes(GOOD, 0.0, 2)
+    sent = next(event.moment.at for event in play.events if isinstance(event, RollbackAccepted))
+
+    async def dated(at: datetime) -> datetime | None:
+        activations = (*play.state.activations[:2], replace(play.state.activations[2], at=at))
+        return (await history_of(play.events, replace(play.state, activations=activations))).activations[2].at
+
+    assert await dated(sent - timedelta(seconds=2)) == sent
+    assert await dated(sent + timedelta(seconds=2)) == sent + timedelta(seconds=2)
+    # What lies further back is another one.
+    assert await dated(sent - timedelta(seconds=61)) == sent - timedelta(seconds=61)
+
+
 async def test_a_project_that_never_moved_within_the_time_asked_for_has_what_served_all_along() -> None:
     play = a_breached_playbook()
     since = START + timedelta(minutes=3, seconds=30)
     history = await history_of(play.events, play.state, since=since)
     assert told(history) == [(GOOD.id, ActivationOrigin.FIRST_SEEN), (BAD.id, ActivationOrigin.RELEASE)]
-    assert {one.deployment for one in history.samples} == {BAD.id}
+    assert {one.deployment for one in samples_of(history)} == {BAD.id}
 
 
 def many_releases(count: int) -> Playbook:
@@ -132,7 +148,7 @@ async def test_a_release_whose_old_domain_date_is_implausible_is_dated_by_its_ow
     assert history.activations[1].at == went_live
 
 
-async def test_the_lag_is_the_median_of_what_was_measured_and_late_counts_keep_their_own() -> None:
+async def test_every_count_keeps_its_delay_and_the_lag_is_their_median() -> None:
     minute = timedelta(minutes=1)
     events: list[Event] = []
     for number, delay in enumerate((60, 70, 3600)):
@@ -143,14 +159,15 @@ async def test_the_lag_is_the_median_of_what_was_measured_and_late_counts_keep_t
     events.append(SamplesObserved(an_instant(4000), "test", (late,), complete_until=START + 3 * minute))
     history = await history_of(events)
     assert history.lag == timedelta(seconds=70)
-    assert [(one.sample, one.delay) for one in history.late] == [(late, timedelta(seconds=3940))]
+    assert [one.delay.total_seconds() for one in history.counts if not one.sample.is_late] == [60, 70, 3600]
+    assert [(one.sample, one.delay.total_seconds()) for one in history.counts if one.sample.is_late] == [(late, 3940)]
 
 
 async def test_what_was_counted_twice_counts_once_and_is_told() -> None:
     sample = a_sample(GOOD)
     twice = [SamplesObserved(an_instant(seconds), "test", (sample,), complete_until=sample.end) for seconds in (60, 75)]
     history = await history_of(twice)
-    assert (list(history.samples), history.repeats) == ([sample], 1)
+    assert (samples_of(history), history.repeats) == ([sample], 1)
 
 
 async def test_failed_readings_are_time_without_data_and_empty_ones_are_not() -> None:

@@ -12,7 +12,7 @@ from daemon.core.facts import ActivationOrigin, ErrorRateSample, ProjectId
 from daemon.ports.errors import PortError, Refused
 from daemon.ports.source import Reading, Readings, Wanted
 from tests.builders import MINUTE
-from tests.unit.backtest.histories import BAD, FIX, GOOD, LAG, SHOP, START, at, counts
+from tests.unit.backtest.histories import BAD, FIX, GOOD, LAG, SHOP, START, at, counts, samples_of
 
 BLOG = ProjectId("prj_blog")
 
@@ -58,15 +58,15 @@ def told(samples: Sequence[ErrorRateSample]) -> list[tuple[str, datetime | None,
 async def test_every_count_is_pulled_once_and_no_window_reaches_too_far_back() -> None:
     kept = counts(GOOD, range(30)) + counts(BAD, range(30, 119))
     shop, blog = await pulled(Kept(kept), projects=(SHOP, BLOG))
-    assert list(shop.samples) == kept
+    assert samples_of(shop) == kept
     assert (shop.project, shop.start, shop.until, shop.lag) == (SHOP, START, at(120), LAG)
-    assert (blog.samples, blog.activations) == ((), ())
+    assert (blog.counts, blog.activations) == ((), ())
 
 
 async def test_late_counts_keep_the_delay_after_which_they_were_there() -> None:
     late = counts(GOOD, [2], 1, 3, is_late=True)
     [history] = await pulled(Kept(counts(GOOD, range(5)) + late), until=at(20))
-    assert [(one.sample, one.delay) for one in history.late] == [(late[0], 17 * MINUTE)]
+    assert [(one.sample, one.delay) for one in history.counts if one.sample.is_late] == [(late[0], 17 * MINUTE)]
 
 
 async def test_a_source_that_refuses_is_told_with_what_to_do() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from daemon.backtest.history import Header, HistoryError, Ids, LateSample, Origin, ProjectHistory, Span, Times
+from daemon.backtest.history import Header, HistoryError, Ids, Origin, ProjectHistory, Span, Times
 from daemon.backtest.history_file import LINE_BYTES_MAX, open_history
 from daemon.backtest.lines import RUN_MAX, project_lines
 from daemon.core.facts import ActivationOrigin, DeploymentId, ErrorRateSample, ProjectId
@@ -23,6 +23,7 @@ from tests.unit.backtest.histories import (
     an_activation,
     at,
     counts,
+    samples_of,
     text_of,
     write,
 )
@@ -57,9 +58,11 @@ def changed(folder: Path, line: int, change: Callable[[dict[str, Any]], object])
 
 def test_a_history_is_read_back_as_it_was(tmp_path: Path) -> None:
     rich = a_history(
-        counts(GOOD, [0, 1, 2, 5]) + counts(BAD, [5, 6], 30, platform_errors=2) + counts(BAD, [7], 9, None),
+        counts(GOOD, [0, 1, 2, 5])
+        + counts(BAD, [5, 6], 30, platform_errors=2)
+        + counts(BAD, [7], 9, None)
+        + counts(GOOD, [2], 1, 3, is_late=True),
         [SERVED_BEFORE, an_activation(BAD, 5, commit="abc", is_derived=True)],
-        late=(LateSample(counts(GOOD, [2], 1, 3, is_late=True)[0], timedelta(minutes=4)),),
         no_data=(Span(at(3), at(4.5)),),
         repeats=3,
     )
@@ -70,12 +73,22 @@ def test_a_history_is_read_back_as_it_was(tmp_path: Path) -> None:
         assert list(history.projects) == [rich, blog]
 
 
+def test_every_delay_survives(tmp_path: Path) -> None:
+    history = a_bad_release()
+    delayed = [
+        replace(one, delay=timedelta(seconds=60 + n % 3, milliseconds=n)) for n, one in enumerate(history.counts)
+    ]
+    uneven = replace(history, counts=tuple(delayed))
+    assert read(write(tmp_path, uneven)) == [uneven]
+    assert uneven.lag == timedelta(seconds=61, milliseconds=58)
+
+
 def test_milliseconds_survive(tmp_path: Path) -> None:
     odd = [
         ErrorRateSample(GOOD, at(0) + timedelta(milliseconds=17), at(0) + timedelta(milliseconds=10_117), 3, 1),
         ErrorRateSample(GOOD, at(0) + timedelta(milliseconds=10_117), at(0) + timedelta(milliseconds=20_217), 5, 0),
     ]
-    assert list(read(write(tmp_path, a_history(odd)))[0].samples) == odd
+    assert samples_of(read(write(tmp_path, a_history(odd)))[0]) == odd
 
 
 def test_a_week_of_minutes_is_a_line_an_hour() -> None:
@@ -89,7 +102,7 @@ def test_a_gap_ends_a_line_and_is_no_zero(tmp_path: Path) -> None:
     history = a_history(counts(GOOD, [0, 1, 3], 0, 0))
     lines = [json.loads(line) for line in project_lines(history)]
     assert [line["requests"] for line in lines if line["kind"] == "counts"] == [[0, 0], [0]]
-    assert len(read(write(tmp_path, history))[0].samples) == 3
+    assert len(read(write(tmp_path, history))[0].counts) == 3
 
 
 def test_gzip_is_known_by_its_name(tmp_path: Path) -> None:
@@ -182,7 +195,8 @@ def test_an_endless_line_is_not_read_to_its_end(tmp_path: Path) -> None:
         (2, {"colour": "red"}, "colour: Extra inputs are not permitted"),
         (2, {"start": 9e9}, "is later than until"),
         (2, {"start": "now"}, "start: Input should be a valid number"),
-        (2, {"lag_seconds": -1}, "lag_seconds: Input should be greater than or equal to 0"),
+        (6, {"delays": -1}, "Input should be greater than or equal to 0"),
+        (6, {"delays": [1]}, "1 and 30 intervals in one line"),
         (3, {"origin": "magic"}, "origin: Input should be"),
         (4, {"at": None}, "older than the one before, or undated"),
         (5, {"at": 1}, "older than the one before, or undated"),

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.backtest.history import LateSample, ProjectHistory, Span
+from daemon.backtest.history import ProjectHistory, Span, in_order
 from daemon.backtest.replay import Outcome, Replayed, Row, replay
 from daemon.core.facts import ActivationOrigin, DeploymentId
 from daemon.core.guardrail import Posture, Reason
@@ -74,8 +74,8 @@ def test_counts_older_than_the_guardrail_allows_only_alert() -> None:
 def test_nothing_is_said_of_the_time_between_a_rollback_and_the_next_activation() -> None:
     replayed = replay(a_bad_release(), POLICY)
     assert (replayed.unjudged, replayed.unresumed) == (27 * MINUTE, 0)
-    # One a minute: from the first to the rollback at 33, and from the activation at 60 to the last counts, read at 121.
-    assert replayed.polls == 33 + 62
+    # One a minute: from the first to the rollback at 33, and after the activation at 60 to the last counts at 121.
+    assert replayed.polls == 33 + 61
 
 
 def test_a_rollback_that_no_activation_follows_is_the_last_word() -> None:
@@ -168,24 +168,34 @@ def test_time_without_counts_is_polled_and_proves_nothing() -> None:
 def test_blind_time_holds_back_what_it_would_have_done() -> None:
     history = a_bad_release(fixed=False)
     # The last counts are those that complete the breach; from then on nobody can count.
-    until = [one for one in history.samples if one.end <= at(31)]
-    late = counts(BAD, [31], 30)
-    blind = replace(history, samples=(*until, *late), no_data=(Span(at(33.5), at(120)),))
+    before = tuple(one for one in history.counts if one.sample.end <= at(31))
+    completing = tuple(one for one in history.counts if one.sample.end == at(32))
+    blind = replace(history, counts=before + completing, no_data=(Span(at(33.5), at(120)),))
     assert the_rollback(blind).at == at(33)
-    held = replace(blind, samples=(*until,), late=(), no_data=(Span(at(32.5), at(120)),))
-    assert replay(held, POLICY).rows == ()
+    assert replay(replace(blind, counts=before, no_data=(Span(at(32.5), at(120)),)), POLICY).rows == ()
 
 
 def test_late_counts_are_known_when_they_came_and_not_before() -> None:
     healthy = counts(GOOD, range(30)) + counts(BAD, range(30, 120), 2)
-    history = a_history(healthy, [SERVED_BEFORE, an_activation(BAD, 30)])
+    activations = [SERVED_BEFORE, an_activation(BAD, 30)]
     more = counts(BAD, [31, 32], 40, is_late=True)
-    late = replace(history, late=tuple(LateSample(one, timedelta(minutes=10)) for one in more))
-    assert replay(history, POLICY).rows == ()
+    assert replay(a_history(healthy, activations), POLICY).rows == ()
     # Ten minutes after the end of minute 32 both are known; then, three windows back, they say nothing any more.
-    assert replay(late, POLICY).rows == ()
-    soon = replace(history, late=tuple(LateSample(one, timedelta(seconds=90)) for one in more))
+    assert replay(a_history(healthy + more, activations, late=10 * MINUTE), POLICY).rows == ()
+    soon = a_history(healthy + more, activations, late=1.5 * MINUTE)
     assert the_rollback(soon).at == at(34.5)
+    # Counts that came late come no sooner because others are read at once.
+    [row] = replay(soon, POLICY, lag=timedelta(0)).rows
+    assert row.at == at(34.5)
+
+
+def test_each_count_is_read_when_it_was_read_and_what_was_read_together_stays_together() -> None:
+    history = a_bad_release()
+    delays = {at(31): 2.5 * MINUTE, at(32): 1.5 * MINUTE}
+    uneven = tuple(replace(one, delay=delays.get(one.sample.end, one.delay)) for one in history.counts)
+    replayed = replay(replace(history, counts=in_order(uneven)), POLICY)
+    # Minutes 30 and 31 were both read half a minute past 33.
+    assert [row.at for row in replayed.rows] == [at(33.5)]
 
 
 def test_two_policies_of_one_history_do_not_touch_each_other() -> None:
