@@ -40,11 +40,12 @@ class Report:
 
 def tell(report: Report) -> Iterator[str]:
     """Yield the report as lines of text."""
-    yield f"history: {report.history}; {len(report.comparisons)} projects, {report.project_days:.1f} project-days"
+    projects = _count(len(report.comparisons), "project")
+    yield f"history: {report.history}; {projects}, {report.project_days:.1f} project-days"
     yield f"today: {report.today}; new: {report.new}; both as if posture were automatic, with all guardrails"
     defaults = sum(one.is_default for one in report.comparisons)
     if defaults:
-        yield f"{defaults} projects are not in the new configuration: its defaults were taken"
+        yield f"not in the new configuration, so that its defaults were taken: {_count(defaults, 'project')}"
     for one in report.comparisons:
         yield ""
         yield from _tell_project(one)
@@ -54,7 +55,7 @@ def tell(report: Report) -> Iterator[str]:
 
 def _tell_project(one: Comparison) -> Iterator[str]:
     yield (
-        f"{one.name}: {one.start:%Y-%m-%d %H:%M} to {one.until:%Y-%m-%d %H:%M} UTC, {one.activations} activations, "
+        f"{one.name}: {one.start:%Y-%m-%d %H:%M} to {one.until:%Y-%m-%d %H:%M} UTC, {_count(one.activations, 'activation')}, "
         f"counts read {one.lag.total_seconds():.0f} s after their end"
     )
     for row in one.added:
@@ -120,8 +121,8 @@ def _tell_unjudged(whose: str, every: Sequence[Replayed]) -> str:
     unjudged = sum((one.unjudged for one in every), timedelta(0)) / timedelta(hours=1)
     unresumed = sum(one.unresumed for one in every)
     return (
-        f"{whose}: {alerts} alerted only; judging stopped {rollbacks} times, for {unjudged:.1f} h in all; "
-        f"{unresumed} times no later activation followed"
+        f"{whose}: {alerts} alerted only; judging stopped {_count(rollbacks, 'time')}, for {unjudged:.1f} h in all; "
+        f"{_count(unresumed, 'time')} no later activation followed"
     )
 
 
@@ -130,6 +131,10 @@ def _tell_score(whose: str, total: Score) -> str:
     counts = ", ".join(f"{total.count(truth)} {truth.replace('_', ' ')}" for truth in Truth)
     acted = "" if middle is None else f", median time to act {middle:.0f} s"
     return f"{whose} against the labels: {counts}, {len(total.missed)} missed{acted}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _replayed(comparisons: Iterable[Comparison], whose: str) -> Sequence[Replayed]:

@@ -5,7 +5,7 @@ Taken from the emulator's own truth, which keeps a day of counts, so that time g
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.backtest.history import Counted, ProjectHistory, RecordedActivation
@@ -24,11 +24,12 @@ LAG = timedelta(seconds=68)
 
 def record_fleet(spec: FleetSpec, *, days: int) -> tuple[list[ProjectHistory], dict[str, Any]]:
     """Return what is on record of every project of the fleet after so many days, and the labels of what failed."""
-    world = World(fleet_scenario(spec), ManualClock())
+    clock = ManualClock()
+    world = World(fleet_scenario(spec), clock)
     counted: dict[str, list[ErrorRateSample]] = defaultdict(list)
     for _ in range(days * 86_400 // STRIDE_SECONDS):
         from_ms = world.now_ms
-        world.clock.advance(STRIDE_SECONDS)  # type: ignore[attr-defined]
+        clock.advance(STRIDE_SECONDS)
         world.advance()
         for project in world.projects.values():
             counted[project.id] += _counts(world, project, from_ms=from_ms, to_ms=world.now_ms)
@@ -77,5 +78,5 @@ def _activations(world: World, project: Project) -> Iterator[RecordedActivation]
         yield RecordedActivation(DeploymentId(serving), at, created_at, origin, commit=built.commit.sha)
 
 
-def _moment(milliseconds: int) -> Any:
+def _moment(milliseconds: int) -> datetime:
     return EPOCH + timedelta(milliseconds=milliseconds)

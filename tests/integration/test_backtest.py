@@ -1,6 +1,9 @@
 """Backtests over what a real daemon wrote, over what the emulator still counts, and over a month of a fleet."""
 
+import json
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,11 +13,14 @@ from daemon.backtest.pulling import pull_histories
 from daemon.backtest.replay import Outcome, replay
 from daemon.core.facts import ActivationOrigin
 from daemon.emulator import EmulatorServer, ManualClock
+from daemon.emulator.fleet_specs import FleetSpec
 from daemon.emulator.scenario_files import load_scenario
 from daemon.settings import Settings
+from tests.integration.recorded_fleet import record_fleet
 from tests.integration.virtual_time import run_virtually
 from tests.integration.whole_daemon import BOTH_SOURCES, Whole, whole_daemon
-from tests.unit.backtest.histories import samples_of
+from tests.unit.backtest.histories import samples_of, write
+from tests.unit.cli.operating import configured
 from tests.unit.vercel.emulated import EmulatedTime
 
 OBSERVABILITY = ({"kind": "observability"},)
@@ -88,3 +94,67 @@ async def test_counts_that_a_source_still_has_are_pulled_and_replayed() -> None:
         "prj_other: none of its sources keeps counts that could be pulled back; left out",
         "pulling 1 projects from observability",
     ]
+
+
+FLEET = FleetSpec.model_validate(
+    {
+        "projects": 3,
+        "seed": 8,
+        "history": "10d",
+        "traffic_history": "1m",
+        "horizon": "30d",
+        "incident_ratio": 0.2,
+        "outages_per_month": 1,
+        "errors": {"jump": 1},
+        "traffic": {"flat": 1},
+        "requests_per_second": {"median": 0.6, "most": 1.0},
+    }
+)
+"""Three projects with a release every other day, of which every fifth fails visitors, and some outages."""
+LOOSE, STRICT = 0.4, 0.1
+MARGIN = 0.04
+"""No planted failure is so close to a threshold that chance would decide."""
+
+
+def a_policy(folder: Path, max_error_rate: float) -> str:
+    detector = {"kind": "threshold", "window": "10m", "min_requests": 50, "breaches_min": 2, "windows": 3}
+    defaults = {
+        "detectors": [{**detector, "max_error_rate": max_error_rate}],
+        "guardrails": [{"kind": "freshness", "age_max": "15m"}],
+    }
+    path = folder / f"{max_error_rate}.yaml"
+    path.write_text(f"{(folder / 'lastgood.yaml').read_text()}defaults: {json.dumps(defaults)}\n")
+    return str(path)
+
+
+def rolled_back(rows: list[dict[str, Any]]) -> set[str]:
+    return {row["suspect"] for row in rows}
+
+
+@pytest.mark.slow
+@pytest.mark.proof
+def test_a_month_of_a_fleet_gives_back_the_planted_failures_that_each_threshold_covers(tmp_path: Path) -> None:
+    histories, labels = record_fleet(FLEET, days=30)
+    history, told = write(tmp_path, *histories), tmp_path / "labels.json"
+    told.write_text(json.dumps(labels))
+    operated = configured(tmp_path)
+    today, new = a_policy(tmp_path, LOOSE), a_policy(tmp_path, STRICT)
+    arguments = ("--config", today, "--policy", new, "--history", str(history), "--labels", str(told), "--json")
+    result = operated.run("backtest", *arguments)
+    said = json.loads(result.stdout)
+
+    began = [one for one in labels["labels"] if one["atMs"] >= labels["startMs"]]
+    planted = {one["deploymentId"]: one["ratio"] for one in began if one["cause"] == "deployment"}
+    assert all(abs(ratio - limit) > MARGIN for ratio in planted.values() for limit in (LOOSE, STRICT))
+    covered = {limit: {one for one, ratio in planted.items() if ratio > limit} for limit in (LOOSE, STRICT)}
+    assert len(planted) > len(covered[STRICT]) > len(covered[LOOSE]) > 0
+    assert [one["cause"] for one in began].count("upstream") > 0
+
+    assert set().union(*(rolled_back(one["added"]) for one in said["projects"])) == covered[STRICT] - covered[LOOSE]
+    assert all(one["removed"] == [] for one in said["projects"])
+    kept = set().union(*(rolled_back([pair["new"] for pair in one["kept"]]) for one in said["projects"]))
+    assert kept == covered[LOOSE]
+    for whose, limit in (("today", LOOSE), ("new", STRICT)):
+        found = said["labels"][whose]
+        assert (found["true"], found["wrong_target"], found["false"]) == (len(covered[limit]), 0, 0)
+        assert {one["deployment"] for one in found["missed"]} == planted.keys() - covered[limit]

@@ -65,7 +65,7 @@ def test_an_added_rollback_is_told_with_its_moment_its_gates_and_what_today_does
     assert "max_error_rate 0.3 >= 0.05" in told
     assert "rollbacks: today 0, new 1: 1 added, 0 removed, 0 kept" in told
     assert (
-        "new: 0 alerted only; judging stopped 1 times, for 0.5 h in all; 0 times no later activation followed" in told
+        "new: 0 alerted only; judging stopped 1 time, for 0.5 h in all; 0 times no later activation followed" in told
     )
     assert "After a rollback that never took place nobody knows what would have come" in told
 
@@ -171,7 +171,7 @@ def test_what_is_recorded_by_default_names_nobody_and_can_be_replayed(operated: 
     path = operated.folder / "export.jsonl"
     path.write_text(exports[0].stdout)
     result = operated.run_configured("backtest", "--policy", policy(operated), "--history", str(path))
-    assert "1 projects are not in the new configuration: its defaults were taken" in result.stdout
+    assert "so that its defaults were taken: 1 project\n" in result.stdout
     assert "1 added, 0 removed" in result.stdout
 
 
