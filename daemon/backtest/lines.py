@@ -33,6 +33,8 @@ EPOCH = datetime(2001, 1, 1, tzinfo=UTC)
 """A Monday, so that times shifted by whole weeks can begin in its week."""
 RUN_MAX = 60
 """Intervals that one line holds at most when we write it."""
+COUNTS_MAX = 5_000_000
+"""Intervals of one project that are held at once: a month of ten seconds for nineteen deployments."""
 _INTERVALS_MAX = 10_000
 _HOUR_SECONDS = 3600
 
@@ -261,6 +263,7 @@ class Section:
     activations: list[RecordedActivation] = field(default_factory=list)
     counts: list[Counted] = field(default_factory=list)
     no_data: list[Span] = field(default_factory=list)
+    counts_max: int = COUNTS_MAX
     _counted_until: dict[DeploymentId, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -284,6 +287,8 @@ class Section:
         """Take in one run; on-time counts of one deployment come in order of time and count no time twice."""
         counts = list(line.counts(self.epoch))
         self.counts += counts
+        if len(self.counts) > self.counts_max:
+            raise ValueError(f"more than {self.counts_max} intervals of one project; record a shorter time")
         if line.late:
             return
         deployment = DeploymentId(line.deployment)

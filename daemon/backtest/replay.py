@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import groupby, pairwise
+from itertools import groupby
 from operator import itemgetter
 from typing import assert_never
 
@@ -45,7 +45,8 @@ from daemon.core.facts import (
 from daemon.core.guardrail import Posture, Reason
 from daemon.core.incident import Incident, State, Transition
 from daemon.core.policy import Policy
-from daemon.core.state import ACTIVATIONS_MAX, KNOWN_BAD_MAX, KnownBad, LastAction, ProjectState
+from daemon.core.signal import SignalState
+from daemon.core.state import ACTIVATIONS_MAX, LastAction, ProjectState
 from daemon.core.step import step
 
 POLL = timedelta(seconds=60)
@@ -94,11 +95,12 @@ class Replayed:
     """What one policy would have done in one project's history.
 
     `unjudged` is the time after hypothetical rollbacks of which nothing can be said, `unresumed` how many of them no
-    later activation followed.
+    later activation followed. In `blind_polls` of all judged `polls` nobody could have seen what visitors got.
     """
 
     rows: tuple[Row, ...]
     polls: int
+    blind_polls: int
     unjudged: timedelta
     unresumed: int
 
@@ -124,6 +126,7 @@ class _Replayer:
         self._stopped_at: datetime | None = None
         self._unjudged = timedelta(0)
         self._polls = 0
+        self._blind_polls = 0
 
     def run(self) -> Replayed:
         """Tell the whole history, and return what came of it."""
@@ -138,7 +141,9 @@ class _Replayer:
             self._unjudged += max(timedelta(0), self._history.until - self._stopped_at)
         if self._state.incident:
             self._rows.append(self._alert(self._state.incident))
-        return Replayed(tuple(self._rows), self._polls, self._unjudged, int(self._stopped_at is not None))
+        return Replayed(
+            tuple(self._rows), self._polls, self._blind_polls, self._unjudged, int(self._stopped_at is not None)
+        )
 
     def _instant(self, at: datetime) -> Instant:
         return Instant(at, (at - self._history.start).total_seconds())
@@ -147,9 +152,6 @@ class _Replayer:
         """Take in what served before the record began; return the rest, with when it went live."""
         start = self._history.start
         before = [one for one in self._history.activations if one.at is None or one.at <= start]
-        for former, one in pairwise(before):
-            if one.origin.is_restoration:
-                self._note_bad(former.deployment)
         served = [(_deployment(self._history.project, one), one) for one in before]
         activations = tuple(Activation(deployment, one.at, one.origin) for deployment, one in served)
         self._state = replace(self._state, activations=activations[-ACTIVATIONS_MAX:])
@@ -200,6 +202,8 @@ class _Replayer:
         else:
             self._tell(ReadFailed(moment, ReadTarget.SAMPLES, "no counts are on record of this time"))
         self._tell(CycleEnded(moment))
+        signal = self._state.signal
+        self._blind_polls += signal is not None and signal.state is SignalState.BLIND
 
     def _is_without_data(self, at: datetime) -> bool:
         return any(span.start <= at < span.until for span in self._history.no_data)
@@ -232,8 +236,6 @@ class _Replayer:
         incident = self._state.incident
         assert incident is not None, "a rollback has an incident"
         self._rows.append(_row(self._history.project, incident, Outcome.ROLLBACK, at=moment.at, target=action.target))
-        for deployment in dict.fromkeys((action.suspect, action.expected)):
-            self._note_bad(deployment)
         assert incident.target is not None, "a rollback has a target"
         # Whatever history has next takes the target's place, not the suspect's, and has no part in its fault.
         self._serve(incident.target, None)
@@ -247,12 +249,6 @@ class _Replayer:
             rolled_back=(*self._state.rolled_back, action.suspect),
         )
         self._stopped_at = moment.at
-
-    def _note_bad(self, deployment: DeploymentId) -> None:
-        commits = {one.deployment: one.commit for one in self._history.activations}
-        bad = KnownBad(deployment, commits.get(deployment), "history")
-        others = (one for one in self._state.known_bad if one.deployment != deployment)
-        self._state = replace(self._state, known_bad=(*others, bad)[-KNOWN_BAD_MAX:])
 
     def _alert(self, incident: Incident) -> Row:
         """Return the row of an incident about which nothing would have been done: what first stood against it."""

@@ -55,8 +55,9 @@ def tell(report: Report) -> Iterator[str]:
 
 def _tell_project(one: Comparison) -> Iterator[str]:
     yield (
-        f"{one.name}: {one.start:%Y-%m-%d %H:%M} to {one.until:%Y-%m-%d %H:%M} UTC, {_count(one.activations, 'activation')}, "
-        f"counts read {one.lag.total_seconds():.0f} s after their end"
+        f"{one.name}: {one.start:%Y-%m-%d %H:%M} to {one.until:%Y-%m-%d %H:%M} UTC, "
+        f"{_count(one.activations, 'activation')}, counts read {one.lag.total_seconds():.0f} s after their end"
+        f"{_tell_blind(one.new)}"
     )
     for row in one.added:
         yield from _tell_row("+", row, _instead(one.today, row.suspect, "today"))
@@ -69,6 +70,10 @@ def _tell_project(one: Comparison) -> Iterator[str]:
             yield f"  ! {row.at:%m-%d %H:%M:%S}  {row.suspect}: alerted only, {row.reason}: {row.why}"
     if not (one.added or one.removed or one.kept or one.new.rows):
         yield "  nothing would have been done, by either"
+
+
+def _tell_blind(one: Replayed) -> str:
+    return f", blind in {one.blind_polls} of {_count(one.polls, 'poll')}" if one.blind_polls else ""
 
 
 def _tell_row(sign: str, row: Row, remark: str) -> Iterator[str]:
@@ -186,6 +191,7 @@ def _replayed_document(one: Replayed) -> dict[str, Any]:
     return {
         "alerts": [_row_document(row) for row in one.rows if row.outcome is Outcome.ALERT],
         "polls": one.polls,
+        "blind_polls": one.blind_polls,
         "unjudged_seconds": one.unjudged.total_seconds(),
         "unresumed": one.unresumed,
     }

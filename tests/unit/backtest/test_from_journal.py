@@ -97,14 +97,16 @@ async def test_our_own_rollback_is_not_dated_before_it_was_sent() -> None:
     play.minutes(GOOD, 0.0, 2)
     sent = next(event.moment.at for event in play.events if isinstance(event, RollbackAccepted))
 
-    async def dated(at: datetime) -> datetime | None:
-        activations = (*play.state.activations[:2], replace(play.state.activations[2], at=at))
+    async def dated(at: datetime, origin: ActivationOrigin = ActivationOrigin.OUR_ROLLBACK) -> datetime | None:
+        activations = (*play.state.activations[:2], replace(play.state.activations[2], at=at, origin=origin))
         return (await history_of(play.events, replace(play.state, activations=activations))).activations[2].at
 
     assert await dated(sent - timedelta(seconds=2)) == sent
     assert await dated(sent + timedelta(seconds=2)) == sent + timedelta(seconds=2)
-    # What lies further back is another one.
+    # What lies further back is another one, and what somebody else did is dated by Vercel alone.
     assert await dated(sent - timedelta(seconds=61)) == sent - timedelta(seconds=61)
+    sooner = sent - timedelta(seconds=2)
+    assert await dated(sooner, ActivationOrigin.FOREIGN_ROLLBACK) == sooner
 
 
 async def test_a_project_that_never_moved_within_the_time_asked_for_has_what_served_all_along() -> None:
@@ -136,9 +138,9 @@ async def test_activations_that_the_state_has_dropped_are_followed_in_the_journa
 
 
 async def test_a_release_whose_old_domain_date_is_implausible_is_dated_by_its_own_job() -> None:
-    # Vercel dates a deployment that is promoted again by its first time, days ago.
+    # Long ago, and good was seen serving ever since: only polls, not looks that saw nothing new, are in the journal.
     play = Playbook()
-    again = replace(OLD, alias_assigned_at=START - timedelta(days=2))
+    again = replace(OLD, alias_assigned_at=START + timedelta(minutes=5))
     play.minutes(GOOD, 0.0, 30)
     went_live = play.moment.at
     job = an_alias_job(OLD, type=AliasJobType.PROMOTE, from_deployment=GOOD.id, requested_at=went_live)

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from daemon.backtest.history import Header, HistoryError, Ids, Origin, ProjectHistory, Span, Times
 from daemon.backtest.history_file import LINE_BYTES_MAX, open_history
-from daemon.backtest.lines import RUN_MAX, project_lines
+from daemon.backtest.lines import EPOCH, RUN_MAX, CountsLine, ProjectLine, Section, project_lines
 from daemon.core.facts import ActivationOrigin, DeploymentId, ErrorRateSample, ProjectId
 from tests.unit.backtest.histories import (
     BAD,
@@ -234,6 +235,14 @@ def test_lines_at_the_wrong_place_are_told(tmp_path: Path) -> None:
     assert "line 7: an activation after counts" in refused(path)
     path.write_text("".join([*lines[:-1], lines[1], lines[-1]]))
     assert f"line {len(lines)}: project prj_shop has a section already" in refused(path)
+
+
+@pytest.mark.parametrize(("intervals", "is_refused"), [(9, False), (10, False), (11, True)])
+def test_a_project_has_no_more_counts_than_can_be_held(intervals: int, is_refused: bool) -> None:
+    head, line = (json.loads(one) for one in [*project_lines(a_history(counts(GOOD, range(intervals))))][::2])
+    section = Section(EPOCH, ProjectLine.model_validate_json(json.dumps(head)), counts_max=10)
+    with pytest.raises(ValueError, match="more than 10 intervals") if is_refused else nullcontext():
+        section.add_counts(CountsLine.model_validate_json(json.dumps(line)))
 
 
 def test_an_undated_activation_comes_first_or_not_at_all(tmp_path: Path) -> None:

@@ -119,6 +119,26 @@ def test_the_rollback_that_history_had_later_is_no_reason_to_stand_down(back_to:
     assert (second.outcome, second.target) == (Outcome.ROLLBACK, back_to)
 
 
+def test_what_history_went_back_from_is_the_suspect_and_not_the_target_that_never_was() -> None:
+    former = [an_activation(OLD, -5000), an_activation(GOOD, -300)]
+    back = an_activation(OLD, 40, ActivationOrigin.FOREIGN_ROLLBACK, created_at=former[0].created_at)
+    again = an_activation(GOOD, 50, created_at=former[1].created_at)
+    worse = an_activation(DeploymentId("dpl_worse"), 70)
+    samples = counts(GOOD, [*range(30), *range(50, 70)]) + counts(BAD, range(30, 40), 30) + counts(OLD, range(40, 50))
+    samples += counts(worse.deployment, range(70, 120), 50)
+    _, second = replay(a_history(samples, [*former, an_activation(BAD, 30), back, again, worse]), POLICY).rows
+    assert (second.suspect, second.target) == (worse.deployment, GOOD)
+
+
+def test_a_suspect_that_is_released_again_is_not_rolled_back_again() -> None:
+    back = an_activation(GOOD, 40, ActivationOrigin.FOREIGN_ROLLBACK, created_at=SERVED_BEFORE.created_at)
+    once, again = an_activation(BAD, 30), an_activation(BAD, 80, created_at=at(28))
+    samples = counts(GOOD, [*range(30), *range(40, 80)]) + counts(BAD, [*range(30, 40), *range(80, 120)], 30)
+    first, second = replay(a_history(samples, [SERVED_BEFORE, once, back, again]), POLICY).rows
+    assert (first.outcome, second.outcome) == (Outcome.ROLLBACK, Outcome.ALERT)
+    assert (second.suspect, second.reason) == (BAD, Reason.ALREADY_ROLLED_BACK)
+
+
 def test_a_rollback_that_somebody_made_before_us_makes_us_stand_down() -> None:
     back = an_activation(GOOD, 32, ActivationOrigin.FOREIGN_ROLLBACK, created_at=SERVED_BEFORE.created_at)
     worse = an_activation(DeploymentId("dpl_worse"), 50)
@@ -142,7 +162,7 @@ def test_the_first_deployment_ever_only_alerts() -> None:
     assert (row.outcome, row.reason, row.target) == (Outcome.ALERT, Reason.NO_TARGET, None)
 
 
-def test_what_served_before_the_record_is_a_way_back_and_what_was_rolled_back_then_is_none() -> None:
+def test_what_served_before_the_record_is_a_way_back() -> None:
     then = [an_activation(OLD, -5000), an_activation(GOOD, -300)]
     back = an_activation(OLD, -200, ActivationOrigin.FOREIGN_ROLLBACK, created_at=then[0].created_at)
     samples = counts(OLD, range(30)) + counts(BAD, range(30, 60), 30)
@@ -173,6 +193,14 @@ def test_blind_time_holds_back_what_it_would_have_done() -> None:
     blind = replace(history, counts=before + completing, no_data=(Span(at(33.5), at(120)),))
     assert the_rollback(blind).at == at(33)
     assert replay(replace(blind, counts=before, no_data=(Span(at(32.5), at(120)),)), POLICY).rows == ()
+
+
+def test_time_without_data_is_blind_time_and_time_without_visitors_is_not() -> None:
+    healthy = a_history(counts(GOOD, [*range(30), *range(60, 90)]), until=at(90))
+    # Nobody could count from 32 to 42: blind from the third failed poll on, until the first one that reads again.
+    spans = (Span(at(31.5), at(42)),)
+    assert replay(replace(healthy, no_data=spans), POLICY).blind_polls == 8
+    assert replay(healthy, POLICY).blind_polls == 0
 
 
 def test_late_counts_are_known_when_they_came_and_not_before() -> None:

@@ -64,9 +64,7 @@ def test_an_added_rollback_is_told_with_its_moment_its_gates_and_what_today_does
     assert "threshold: 30 of 100 requests failed (30.0%, limit 5.0%)" in told
     assert "max_error_rate 0.3 >= 0.05" in told
     assert "rollbacks: today 0, new 1: 1 added, 0 removed, 0 kept" in told
-    assert (
-        "new: 0 alerted only; judging stopped 1 time, for 0.5 h in all; 0 times no later activation followed" in told
-    )
+    assert "new: 0 alerted only; judging stopped 1 time, for 0.5 h in all; 0 times no later activation followed" in told
     assert "After a rollback that never took place nobody knows what would have come" in told
 
 
