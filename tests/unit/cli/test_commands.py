@@ -20,6 +20,8 @@ COMMANDS = (
     "doctor",
     "status",
     "explain",
+    "backtest",
+    "record",
     "demo",
     "emulator",
     "drain",
