@@ -198,12 +198,13 @@ class Fleet:
         for project, index in self._covered.items():
             self._rule(project, wanted.policies[index])
         leaving = [one for one in self.projects if one.id not in self._covered]
-        kept = [one for one in leaving if _has_open_incident(one)]
+        kept = {one.id: one for one in leaving if _has_open_incident(one)}
         for one in leaving:
-            self._retire(one, is_kept=one in kept, is_missing=one.id in missing)
-        self.projects = (*(self._take_in(project, before) for project in self._covered), *kept)
+            self._retire(one, is_kept=one.id in kept, is_missing=one.id in missing)
+        self._metrics.initialise(self._covered.keys() - before.keys())
+        self.projects = (*(self._take_in(project, before) for project in self._covered), *kept.values())
         chains = {project: wanted.chains[index] for project, index in self._covered.items()}
-        chains |= {one.id: self._chains[one.id] for one in kept}
+        chains |= {project: self._chains[project] for project in kept}
         gone = before.keys() - {one.id for one in self.projects}
         self._metrics.forget(gone)
         self._metrics.projects.set(len(self.projects))
@@ -237,7 +238,6 @@ class Fleet:
                 name = self._discovery.listed[project]
                 match = self._wanted.settings.projects[self._covered[project]].match
                 log.info("project.discovered", project=project, name=name, match=match)
-            self._metrics.initialise([project])
             self._metrics.frozen.labels(project=project).set(known.is_frozen)
             known.needs_resume = True
         return known

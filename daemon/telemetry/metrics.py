@@ -271,8 +271,11 @@ class Metrics:
                 self.actions.labels(project=project, action="rollback", outcome=action_outcome, reason=Reason.NONE)
 
     def forget(self, projects: Collection[str]) -> None:
-        """Remove every series of *projects*, which are watched no more: an alert on their age would never end."""
-        for metric in vars(self).values():
+        """Remove every series of *projects*, which are watched no more: an alert on their age would never end.
+
+        It looks through all series, as a scrape does.
+        """
+        for metric in vars(self).values() if projects else ():
             if not isinstance(metric, Counter | Gauge):
                 continue
             samples = [sample for family in metric.collect() for sample in family.samples]
