@@ -40,7 +40,7 @@ class Finding:
     by which recovery is judged. The onset lies in [`onset_at`, `onset_before`), one bucket wide; both are None when
     nothing is wrong. `suspect` is the deployment that the detector itself blames for the onset; None where it leaves
     that to the core. `acts_in` is how long it would take to breach if errors went on as they are now; None when they
-    would never make it breach, or when nobody can tell.
+    would never make it breach, or when nobody can tell. `route` is the route that the counts are about; None: all.
     """
 
     detector: str
@@ -54,6 +54,7 @@ class Finding:
     gates: tuple[Gate, ...] = ()
     suspect: DeploymentId | None = None
     acts_in: timedelta | None = None
+    route: str | None = None
 
     @property
     def error_ratio(self) -> float | None:
@@ -83,6 +84,10 @@ class Detector(Protocol):
     @property
     def follows_production(self) -> bool:
         """Return whether its memory is the project's, not one deployment's."""
+
+    @property
+    def wants_routes(self) -> bool:
+        """Return whether it judges the busiest routes beside the whole, where a source can tell them apart."""
 
     @property
     def dry_run(self) -> bool:

@@ -1,6 +1,6 @@
 """What the daemon knows about the world, as immutable values: deployments, production, samples, activations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
@@ -141,6 +141,23 @@ class ErrorKind:
     count: int
 
 
+ROUTES_MAX = 10
+"""So many routes are told apart, those with the most requests; the others share one count."""
+ROUTE_LENGTH_MAX = 200
+"""Routes come from outside: no more of their text than this is kept anywhere."""
+OTHER_ROUTES = "(other)"
+"""What all routes beyond the bound, and requests without a route, are counted under."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCounts:
+    """Requests and 5xx errors of one route, as `ErrorRateSample` means them. Its name is text from outside."""
+
+    route: str
+    requests: int | None
+    errors: int
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorRateSample:
     """Requests and 5xx errors of one deployment over [start, end), from one source.
@@ -150,8 +167,9 @@ class ErrorRateSample:
     `is_sampled` says that the counts are a share of the traffic, not all of it. `is_late` says that they come on top of
     what was given of that time before; a sample that is not late and overlaps an earlier one repeats it. *No data is
     not zero errors*: a source that does not know gives no sample. A sample of zero requests says that the source knows
-    that nobody asked. `kinds` are the commonest kinds among the deployment's errors, at most KINDS_MAX; None where the
-    source does not tell what the errors said.
+    that nobody asked. `kinds` are the commonest kinds among the deployment's errors, at most KINDS_MAX; None where
+    the source does not tell what the errors said. `routes` are the same counts once more, by route: at most
+    ROUTES_MAX and the others together. They are empty where the source was not asked for them, or cannot tell.
     """
 
     deployment: DeploymentId
@@ -163,12 +181,35 @@ class ErrorRateSample:
     platform_errors: int = 0
     is_late: bool = False
     kinds: tuple[ErrorKind, ...] | None = None
+    routes: tuple[RouteCounts, ...] = ()
 
     def __post_init__(self) -> None:
         failed = self.errors + self.platform_errors
         is_possible = self.requests is None or failed <= self.requests
         if not (self.errors >= 0 and self.platform_errors >= 0 and is_possible and self.start < self.end):
             raise ValueError(f"not a sample: {failed} of {self.requests} requests in {self.start}..{self.end}")
+        if self.routes:
+            self._check_routes()
+
+    def _check_routes(self) -> None:
+        is_bounded = len(self.routes) <= ROUTES_MAX + 1 and all(
+            len(one.route) <= ROUTE_LENGTH_MAX for one in self.routes
+        )
+        errors = sum(one.errors for one in self.routes)
+        known = [one.requests for one in self.routes if one.requests is not None]
+        requests = sum(known) if len(known) == len(self.routes) else None
+        is_possible = all(
+            one.errors >= 0 and (one.requests is None or one.errors <= one.requests) for one in self.routes
+        )
+        if not (is_bounded and is_possible and (requests, errors) == (self.requests, self.errors)):
+            raise ValueError(f"{len(self.routes)} routes of {errors} errors and {requests} requests are not the sample")
+
+    def on_route(self, route: str) -> "ErrorRateSample | None":
+        """Return the counts of *route* alone; None where they are not told apart."""
+        found = next((one for one in self.routes if one.route == route), None)
+        if found is None:
+            return None
+        return replace(self, requests=found.requests, errors=found.errors, platform_errors=0, routes=())
 
     @property
     def has_traffic(self) -> bool:

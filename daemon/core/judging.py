@@ -104,7 +104,12 @@ def _verify(turn: Turn, sample: ErrorRateSample) -> None:
         return
     if incident.target is None or sample.deployment != incident.target.id:
         return
-    watch, recovery = count_recovery(incident.recovery, sample)
+    # Where one route failed, the others' answers prove nothing; and without its counts nothing is known.
+    route = incident.finding.route
+    counted = sample if route is None else sample.on_route(route)
+    if counted is None:
+        return
+    watch, recovery = count_recovery(incident.recovery, counted)
     turn.change_incident(recovery=watch)
     if recovery:
         conclude(turn, watch, recovery)

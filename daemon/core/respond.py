@@ -311,5 +311,5 @@ def refine_suspect_counts(turn: Turn) -> None:
     """Take the suspect's newest counts into the incident, whose limit stays frozen."""
     incident = turn.incident
     newest = onset_of(turn.state.watch(incident.suspect.id), turn.policy)
-    if newest and newest.limit == incident.finding.limit:
+    if newest and (newest.limit, newest.route) == (incident.finding.limit, incident.finding.route):
         turn.change_incident(finding=replace(incident.finding, requests=newest.requests, errors=newest.errors))

@@ -189,6 +189,11 @@ def _tell(turn: Turn, severity: Severity, title: str, sentence: str, next_step: 
     turn.ask(Notify(IncidentId("daemon"), severity, f"{turn.state.project}: {title}", sentence, next_step))
 
 
+def wants_routes(policy: Policy) -> bool:
+    """Return whether counts are worth telling apart by route."""
+    return any(detector.wants_routes for detector in policy.detectors)
+
+
 def wants_close_up(state: ProjectState, policy: Policy, moment: Instant) -> bool:
     """Return whether the finest counts are worth their requests: something went live lately, or an incident is live."""
     newest = state.activations[-1].at if state.activations else None

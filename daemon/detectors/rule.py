@@ -25,3 +25,8 @@ class Rule(BaseModel):
     def learn(self, memory: Memory, _samples: Sequence[ErrorRateSample]) -> Memory:
         """Return *memory* as it is: most rules need no past."""
         return memory
+
+    @property
+    def wants_routes(self) -> bool:
+        """Whether it judges routes beside the whole: most rules do not."""
+        return False

@@ -3,18 +3,21 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
 from daemon.core.detector import Finding, Gate, Verdict
-from daemon.core.facts import Activation, ErrorRateSample
+from daemon.core.facts import OTHER_ROUTES, ROUTES_MAX, Activation, ErrorRateSample
 from daemon.detectors.rule import Rule
 from daemon.detectors.windows import MINUTE, Episode, Window, add, episode_of, shared_time
 
+ROUTE_SHOWN_MAX = 80
+"""So much of a route's name is told in a sentence."""
+
 
 @dataclass(frozen=True, slots=True)
-class ThresholdMemory:
+class Track:
     """Completed windows within the horizon, the open one, and the episode that is going on.
 
     While no completed window is bad there is no episode; while one is, there is one, and it began with it or before.
@@ -23,7 +26,20 @@ class ThresholdMemory:
     completed: tuple[Window, ...] = ()
     open: Window | None = None
     onset: Episode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdMemory(Track):
+    """The windows of all requests, the newest finding, and the windows of each route.
+
+    There are at most ROUTES_MAX with new counts, and as many that were in trouble when no more came.
+    """
+
     finding: Finding | None = None
+    routes: tuple[tuple[str, Track], ...] = ()
+
+
+_Track = TypeVar("_Track", bound=Track)
 
 
 class Threshold(Rule):
@@ -31,7 +47,8 @@ class Threshold(Rule):
 
     Bad is an error ratio from `max_error_rate` on or, where `errors_per_minute_max` is given instead, so many errors
     a minute, however many requests there were. Where `breaches_min` equals `windows`, so many bad ones in a row are
-    needed.
+    needed. With `per_route` each of the ten busiest routes is judged in the same way beside the whole, so that one that
+    fails is not lost among the others. With more to judge, more is called bad by chance: `min_errors` holds for each.
     """
 
     memory_type: ClassVar[type[ThresholdMemory]] = ThresholdMemory
@@ -71,6 +88,11 @@ class Threshold(Rule):
         "as long as it serves.",
     )
 
+    per_route: bool = Field(
+        default=False,
+        description="Whether to judge the ten busiest routes beside the whole; log_drain and request_logs know them.",
+    )
+
     @model_validator(mode="after")
     def _can_be_met(self) -> "Threshold":
         if self.breaches_min > self.windows:
@@ -96,6 +118,11 @@ class Threshold(Rule):
     def follows_production(self) -> bool:
         """False: each deployment is judged by its own windows."""
         return False
+
+    @property
+    def wants_routes(self) -> bool:
+        """Whether routes are judged beside the whole."""
+        return self.per_route
 
     @property
     def needs_requests(self) -> bool:
@@ -128,17 +155,49 @@ class Threshold(Rule):
         """
         if sample.requests is None and self.needs_requests:
             return memory, self._find_no_ratio(memory)
-        newest = memory.open or (memory.completed[-1] if memory.completed else None)
-        if sample.is_late:
-            memory = self._add(memory, sample)
-        elif newest and sample.start < newest.end:
+        if _is_repeated(memory, sample):
             return memory, memory.finding or self._find(memory)
-        else:
-            memory = self._count(memory, sample)
-        finding = self._find_in_time(memory, sample, activations)
+        memory = self._take(memory, sample)
+        # What was remembered of routes is forgotten when they are no longer judged.
+        memory = replace(memory, routes=self._take_routes(memory, sample) if self.per_route else ())
+        finding = self._judge(memory, sample, activations)
         return replace(memory, finding=finding), finding
 
-    def _count(self, memory: ThresholdMemory, sample: ErrorRateSample) -> ThresholdMemory:
+    def _take(self, track: _Track, sample: ErrorRateSample) -> _Track:
+        return self._add(track, sample) if sample.is_late else self._count(track, sample)
+
+    def _take_routes(self, memory: ThresholdMemory, sample: ErrorRateSample) -> tuple[tuple[str, Track], ...]:
+        """Return the windows of each route after *sample*: those with the newest counts, and those lost in trouble."""
+        tracks = dict(memory.routes)
+        for one in sample.routes:
+            counts, known = sample.on_route(one.route), tracks.get(one.route, Track())
+            if counts and one.route != OTHER_ROUTES and not _is_repeated(known, counts):
+                tracks[one.route] = self._take(known, counts)
+        ends = {route: newest.end for route, track in tracks.items() if (newest := _newest(track))}
+        newest_first = sorted(ends, key=lambda route: ends[route], reverse=True)
+        present = [one for one in newest_first if not self._is_lost(memory, tracks[one])][:ROUTES_MAX]
+        lost = [one for one in newest_first if one not in present and tracks[one].onset][:ROUTES_MAX]
+        return tuple((route, tracks[route]) for route in (*present, *lost))
+
+    def _is_lost(self, memory: ThresholdMemory, track: Track) -> bool:
+        """Return whether *track* has no counts in the time that is looked at; then nobody knows whether it is well."""
+        whole, newest = _newest(memory), _newest(track)
+        return bool(whole and newest and newest.end <= whole.end - self.window * self.windows)
+
+    def _judge(self, memory: ThresholdMemory, sample: ErrorRateSample, activations: Sequence[Activation]) -> Finding:
+        """Return the finding of the whole, or of the worst route where that one is in more trouble."""
+        whole = self._find_in_time(memory, sample, activations)
+        findings = [whole]
+        for route, track in memory.routes:
+            found = self._find_in_time(track, sample, activations)
+            told = f"route {route[:ROUTE_SHOWN_MAX]}: {found.sentence}"
+            if self._is_lost(memory, track):
+                told = f"{told}; nobody knows how it has been since"
+                found = replace(found, verdict=Verdict.INCONCLUSIVE, acts_in=None)
+            findings.append(replace(found, route=route, sentence=told))
+        return max(findings, key=_severity)
+
+    def _count(self, memory: _Track, sample: ErrorRateSample) -> _Track:
         window = Window(sample.start, sample.end, sample.requests, sample.errors, sample.is_sampled)
         # An open window that waited longer than its own length is stale: what it held belongs to no judgement.
         if memory.open and sample.start - memory.open.end <= self.window:
@@ -149,7 +208,7 @@ class Threshold(Rule):
         completed = (*(one for one in memory.completed if one.end > horizon), window)
         return replace(memory, completed=completed, open=None, onset=self._onset(memory, completed, window))
 
-    def _onset(self, memory: ThresholdMemory, completed: Sequence[Window], window: Window) -> Episode | None:
+    def _onset(self, memory: Track, completed: Sequence[Window], window: Window) -> Episode | None:
         """Return the episode with *window* in it; None when no recent window is bad: a stray error is no onset."""
         if not any(self._is_breaching(one) for one in completed):
             return None
@@ -165,7 +224,7 @@ class Threshold(Rule):
             errors=counted.errors + window.errors,
         )
 
-    def _add(self, memory: ThresholdMemory, sample: ErrorRateSample) -> ThresholdMemory:
+    def _add(self, memory: _Track, sample: ErrorRateSample) -> _Track:
         """Return the memory with the late *sample* in the window that it shares most time with; unchanged without."""
         known = (*memory.completed, *((memory.open,) if memory.open else ()))
         window = max(known, key=lambda one: shared_time(one, sample), default=None)
@@ -199,7 +258,7 @@ class Threshold(Rule):
         """Return whether there are requests enough to judge a ratio, where one is judged."""
         return not self.needs_requests or (window.requests is not None and window.requests >= self.min_requests)
 
-    def _find(self, memory: ThresholdMemory) -> Finding:
+    def _find(self, memory: Track) -> Finding:
         if not memory.completed:
             return Finding(self.name, Verdict.INCONCLUSIVE, "no complete window yet", 0, 0, self.max_error_rate)
         newest = memory.completed[-1]
@@ -218,7 +277,7 @@ class Threshold(Rule):
             acts_in=self._acts_in(memory, breaches),
         )
 
-    def _acts_in(self, memory: ThresholdMemory, breaches: int) -> timedelta | None:
+    def _acts_in(self, memory: Track, breaches: int) -> timedelta | None:
         """Return the time of the windows still needed if each is as bad as the newest; None where that one is not."""
         newest = memory.completed[-1]
         if breaches >= self.breaches_min:
@@ -235,9 +294,7 @@ class Threshold(Rule):
         begun = memory.open.end - newest.end if memory.open else timedelta(0)
         return max(timedelta(0), self.window * more - begun)
 
-    def _find_in_time(
-        self, memory: ThresholdMemory, sample: ErrorRateSample, activations: Sequence[Activation]
-    ) -> Finding:
+    def _find_in_time(self, memory: Track, sample: ErrorRateSample, activations: Sequence[Activation]) -> Finding:
         """Return the finding, in which trouble that began later than `until` is no breach.
 
         It is the beginning that counts, so that a breach does not end because time passes. Where nobody knows since
@@ -261,7 +318,7 @@ class Threshold(Rule):
             acts_in=None,
         )
 
-    def _find_no_ratio(self, memory: ThresholdMemory) -> Finding:
+    def _find_no_ratio(self, memory: Track) -> Finding:
         sentence = f"the source counts errors alone: there is no ratio to compare with {self.max_error_rate:.1%}"
         return replace(self._find(memory), verdict=Verdict.INCONCLUSIVE, sentence=sentence, acts_in=None)
 
@@ -313,3 +370,18 @@ class Threshold(Rule):
         if self.errors_per_minute_max is not None:
             return Gate("errors_per_minute_max", newest.errors_per_minute, self.errors_per_minute_max, is_hot)
         return Gate("max_error_rate", newest.error_ratio, self.max_error_rate, is_hot)
+
+
+def _newest(track: Track) -> Window | None:
+    return track.open or (track.completed[-1] if track.completed else None)
+
+
+def _is_repeated(track: Track, sample: ErrorRateSample) -> bool:
+    newest = _newest(track)
+    return not sample.is_late and newest is not None and sample.start < newest.end
+
+
+def _severity(finding: Finding) -> tuple[bool, bool, bool, float]:
+    """Return what makes one finding worse than another; of equal ones the whole is told."""
+    is_breach, is_trouble = finding.verdict is Verdict.BREACHING, finding.onset_at is not None
+    return is_breach, is_trouble, finding.route is None, finding.error_ratio or 0.0

@@ -20,7 +20,7 @@ from daemon.core.event import (
 )
 from daemon.core.facts import Instant, Production, ProjectId
 from daemon.core.guardrail import Reason
-from daemon.core.seeing import wants_close_up
+from daemon.core.seeing import wants_close_up, wants_routes
 from daemon.core.signal import SignalReason, SignalState, SourceTrouble
 from daemon.core.state import ProjectState
 from daemon.core.verdict import onset_of
@@ -261,10 +261,11 @@ class Poller:
                 self._woken.discard(project.id)
 
     def _want(self, project: Project) -> Want:
-        state = project.state
+        state, policy = project.state, project.policy()
+        routes = wants_routes(policy)
         if state is None:
-            return Want(project.id, None)
-        return Want(project.id, state.samples_until, wants_close_up(state, project.policy(), self._moments.now()))
+            return Want(project.id, None, wants_routes=routes)
+        return Want(project.id, state.samples_until, wants_close_up(state, policy, self._moments.now()), routes)
 
     async def _guard_counts(self, work: Coroutine[Any, Any, None], projects: Sequence[ProjectId]) -> None:
         """Read counts with care for bugs: one project's freezes it; one that hits many leaves them without counts."""

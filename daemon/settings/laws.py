@@ -148,6 +148,18 @@ def _not_left_out(source: SourceSettings, project: ProjectSettings) -> Iterator[
             yield "exclude_routes", "leaves out routes by their whole names; write each without *, or remove the source"
 
 
+def routes_come_from_a_source(settings: Settings) -> Iterator[Violation]:
+    """A detector with `per_route` has a source that knows routes: `log_drain` or `request_logs`."""
+    for base, project in each_project(settings):
+        knows = any(isinstance(one, LogDrainSettings | RequestLogsSettings) for one in project.sources)
+        for index, detector in enumerate(project.detectors):
+            if detector.wants_routes and not knows:
+                yield Violation(
+                    ((*base, "detectors", index, "per_route"), (*base, "sources")),
+                    f"{detector.kind} judges routes, which no source here tells apart; add log_drain or request_logs",
+                )
+
+
 def witnesses_do_not_act_alone(settings: Settings) -> Iterator[Violation]:
     """A project with posture `automatic` has a source beside `probe`, unless that one `may_act`."""
     for base, project in each_project(settings):
@@ -263,6 +275,7 @@ LAWS: tuple[Check, ...] = (
     sampled_windows_fill,
     ratios_have_all_requests,
     sources_can_leave_out_what_is_excluded,
+    routes_come_from_a_source,
     witnesses_do_not_act_alone,
     sites_belong_to_one_project,
     one_of_each_kind,

@@ -1,19 +1,20 @@
 """Error rates from Vercel's log drains: exact counts in ten seconds, as the receiver handed them over."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from daemon.core.facts import DeploymentId, ErrorRateSample, ProjectId
+from daemon.core.facts import DeploymentId, ErrorRateSample, ProjectId, RouteCounts
 from daemon.core.signal import SignalReason
 from daemon.ports.buckets import BUCKET, BucketCount, Buckets, Gap, GapReason, Heard, RouteCount, Standing
 from daemon.ports.errors import PortError, StoreUnavailable, Unavailable, Unintelligible
 from daemon.ports.source import Reading, Readings, Source, Wanted, nothing_recalled
 from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
+from daemon.sources.routes import ByRoute, RouteTally, busiest_routes, counts_by_route, route_name
 
 KIND: Final = "log_drain"
 ALIVE_WITHIN = timedelta(seconds=60)
@@ -125,32 +126,35 @@ class LogDrain:
             else:
                 answers[one.project] = found
         if windows:
-            counts = await self._counts(windows)
+            counts = await self._counts(windows, {one.project for one in wanted if one.wants_routes})
             for project, window in windows.items():
                 answers[project] = self._reading(window, counts.get(project, ()))
         return answers
 
-    async def _counts(self, windows: Mapping[ProjectId, "_Window"]) -> Mapping[ProjectId, Sequence[BucketCount]]:
-        """Return what is counted of each project: all in one read, unless there are routes to tell apart."""
-        if not self._exclusions.routes:
+    async def _counts(
+        self, windows: Mapping[ProjectId, "_Window"], wants_routes: Set[ProjectId]
+    ) -> Mapping[ProjectId, Sequence["_Bucket"]]:
+        """Return what is counted of each project: all in one read, but for those with routes to tell apart."""
+        one_by_one = {one: window for one, window in windows.items() if self._exclusions.routes or one in wants_routes}
+        found: dict[ProjectId, Sequence[_Bucket]] = {}
+        if len(one_by_one) < len(windows):
             start, end = min(one.start for one in windows.values()), max(one.end for one in windows.values())
-            return _by_project(await self._buckets.totals(start=start, end=end))
-        return {
-            project: self._add_up(await self._buckets.routes(project, start=window.start, end=window.end))
-            for project, window in windows.items()
-        }
+            found.update(_by_project(await self._buckets.totals(start=start, end=end)))
+        for project, window in one_by_one.items():
+            counts = await self._buckets.routes(project, start=window.start, end=window.end)
+            found[project] = self._add_up(counts, wants_routes=project in wants_routes)
+        return found
 
-    def _add_up(self, counts: Iterable[RouteCount]) -> Sequence[BucketCount]:
+    def _add_up(self, counts: Iterable[RouteCount], *, wants_routes: bool) -> Sequence["_Bucket"]:
         """Return the counts by bucket and deployment, without the routes that are excluded, in order of time."""
-        found: dict[tuple[datetime, DeploymentId], BucketCount] = {}
+        found: dict[tuple[datetime, DeploymentId], dict[str, RouteTally]] = defaultdict(dict)
         for one in counts:
-            if self._exclusions.leave_out(one.route):
-                continue
-            key = (one.start, one.deployment)
-            known = found.get(key) or BucketCount(one.project, one.deployment, one.start, 0, 0)
-            errors = one.requests if one.status_class == ERROR_CLASS else 0
-            found[key] = replace(known, requests=known.requests + one.requests, errors=known.errors + errors)
-        return [found[key] for key in sorted(found)]
+            if not self._exclusions.leave_out(one.route):
+                tally = RouteTally(one.requests, one.requests if one.status_class == ERROR_CLASS else 0)
+                routes, name = found[one.start, one.deployment], route_name(one.route)
+                routes[name] = routes.get(name, RouteTally()).plus(tally)
+        names = _busiest(found) if wants_routes else {}
+        return [_bucket(start, name, found[start, name], names.get(name)) for start, name in sorted(found)]
 
     def _window(
         self, wanted: Wanted, heard: Sequence[Heard], standing: Standing, now: datetime
@@ -177,7 +181,7 @@ class LogDrain:
             return window
         return _missed(wanted.project, missed)
 
-    def _reading(self, window: "_Window", counts: Iterable[BucketCount]) -> Reading:
+    def _reading(self, window: "_Window", counts: Iterable["_Bucket"]) -> Reading:
         samples = tuple(
             ErrorRateSample(
                 one.deployment,
@@ -186,6 +190,7 @@ class LogDrain:
                 one.requests,
                 one.errors,
                 is_sampled=self._settings.sampling_rate < 1,
+                routes=one.routes,
             )
             for one in counts
             if one.start in window.sound and one.requests > 0
@@ -206,6 +211,33 @@ class _Window:
     sound: frozenset[datetime]
 
 
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """What one deployment answered in the bucket at `start`; `routes` are empty where nobody asked for them."""
+
+    deployment: DeploymentId
+    start: datetime
+    requests: int
+    errors: int
+    routes: tuple[RouteCounts, ...] = ()
+
+
+def _busiest(found: Mapping[tuple[datetime, DeploymentId], ByRoute]) -> Mapping[DeploymentId, Sequence[str]]:
+    """Return the routes of each deployment that are told apart, the same in all of its buckets."""
+    by_deployment: dict[DeploymentId, list[ByRoute]] = defaultdict(list)
+    for (_, deployment), routes in found.items():
+        by_deployment[deployment].append(routes)
+    return {deployment: busiest_routes(routes) for deployment, routes in by_deployment.items()}
+
+
+def _bucket(start: datetime, deployment: DeploymentId, routes: ByRoute, names: Sequence[str] | None) -> _Bucket:
+    total = RouteTally()
+    for one in routes.values():
+        total = total.plus(one)
+    told = () if names is None else counts_by_route(routes, names)
+    return _Bucket(deployment, start, total.requests, total.errors, told)
+
+
 def _heard_by_project(heard: Sequence[Heard]) -> Mapping[ProjectId, Sequence[Heard]]:
     """Return, for each project that was ever heard of, what was heard last on its drains, of whichever project."""
     streams = {one.stream: one for one in heard if one.project is None}
@@ -216,10 +248,10 @@ def _heard_by_project(heard: Sequence[Heard]) -> Mapping[ProjectId, Sequence[Hea
     return found
 
 
-def _by_project(counts: Iterable[BucketCount]) -> Mapping[ProjectId, Sequence[BucketCount]]:
-    found: dict[ProjectId, list[BucketCount]] = defaultdict(list)
+def _by_project(counts: Iterable[BucketCount]) -> Mapping[ProjectId, Sequence[_Bucket]]:
+    found: dict[ProjectId, list[_Bucket]] = defaultdict(list)
     for one in counts:
-        found[one.project].append(one)
+        found[one.project].append(_Bucket(one.deployment, one.start, one.requests, one.errors))
     return found
 
 

@@ -1,13 +1,14 @@
 """From rows of the request log to samples: by deployment and minute, late rows in the newest sample of their own."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from daemon.core.facts import DeploymentId, ErrorRateSample
+from daemon.core.facts import DeploymentId, ErrorRateSample, RouteCounts
 from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.request_log_rows import LogRow
+from daemon.sources.routes import RouteTally, busiest_routes, counts_by_route, route_name
 
 MINUTE = timedelta(minutes=1)
 
@@ -19,12 +20,17 @@ class Tally:
     requests: int = 0
     errors: int = 0
     platform_errors: int = 0
+    routes: dict[str, RouteTally] = field(default_factory=dict)
 
     def add(self, row: LogRow, exclusions: Exclusions) -> None:
         """Count *row*, whose status may be one that is no error."""
         is_error = exclusions.is_error(row.status)
         self.requests += 1
-        self.errors += is_error and not row.is_platforms
+        is_own = is_error and not row.is_platforms
+        self.errors += is_own
+        # A path may be any text that a visitor thinks of: what has no route is not told apart.
+        route = route_name(row.route)
+        self.routes[route] = self.routes.get(route, RouteTally()).plus(RouteTally(1, int(is_own)))
         self.platform_errors += is_error and row.is_platforms
 
 
@@ -46,6 +52,7 @@ class Found:
     failing: Mapping[str, datetime] = field(default_factory=dict)
     ignored: Sequence[LogRow] = ()
     exclusions: Exclusions = NOTHING_EXCLUDED
+    wants_routes: bool = False
 
     @property
     def counted(self) -> Sequence[LogRow]:
@@ -75,9 +82,10 @@ class _Cells:
 
     def samples(self) -> Iterable[ErrorRateSample]:
         for deployment, minutes in self.tallies.items():
-            for minute, tally in minutes.items():
+            told = _by_route(self.found, minutes.values())
+            for (minute, tally), routes in zip(minutes.items(), told, strict=True):
                 start, end = max(minute, self.found.start), min(minute + MINUTE, self.found.end)
-                yield _sample(self.found, deployment, start, end, tally)
+                yield _sample(self.found, deployment, start, end, tally, routes=routes)
 
 
 def samples_of(found: Found) -> tuple[ErrorRateSample, ...]:
@@ -101,7 +109,10 @@ def samples_of(found: Found) -> tuple[ErrorRateSample, ...]:
             minutes = cells.tallies.get(name)
             tally = minutes[max(minutes)] if minutes else apart[name]
             tally.add(row, found.exclusions)
-    samples = [*cells.samples(), *(_sample(found, name, found.start, found.end, one) for name, one in apart.items())]
+    samples = list(cells.samples())
+    for name, one in apart.items():
+        [routes] = _by_route(found, [one])
+        samples.append(_sample(found, name, found.start, found.end, one, routes=routes))
     return tuple(sorted(samples, key=lambda one: (one.start, one.deployment)))
 
 
@@ -112,7 +123,23 @@ def _minutes(start: datetime, end: datetime) -> Iterable[datetime]:
         minute += MINUTE
 
 
-def _sample(found: Found, name: DeploymentId, start: datetime, end: datetime, tally: Tally) -> ErrorRateSample:
+def _by_route(found: Found, tallies: Collection[Tally]) -> Sequence[tuple[RouteCounts, ...]]:
+    """Return the counts of each of *tallies* by the same routes; nothing of each where nobody asked for them."""
+    if not found.wants_routes:
+        return [()] * len(tallies)
+    names = busiest_routes(one.routes for one in tallies)
+    return [counts_by_route(one.routes, names, has_requests=found.has_all) for one in tallies]
+
+
+def _sample(
+    found: Found,
+    name: DeploymentId,
+    start: datetime,
+    end: datetime,
+    tally: Tally,
+    *,
+    routes: tuple[RouteCounts, ...],
+) -> ErrorRateSample:
     return ErrorRateSample(
         name,
         start,
@@ -121,4 +148,5 @@ def _sample(found: Found, name: DeploymentId, start: datetime, end: datetime, ta
         tally.errors,
         is_sampled=found.is_sampled,
         platform_errors=tally.platform_errors,
+        routes=routes,
     )

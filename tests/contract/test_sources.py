@@ -153,6 +153,30 @@ async def test_what_is_excluded_is_left_out_of_requests_and_errors_alike_and_a_s
     assert (kept[0] == everything[0]) is bool(exclusions.statuses)
 
 
+@pytest.mark.parametrize("stage_type", [RequestLogsStage, LogDrainStage])
+async def test_counts_by_route_are_the_worlds_own(vercel, stage_type):
+    stage = stage_type()
+    source, since = stage.build(vercel), vercel.now
+    vercel.pass_time(200)
+    await stage.settle(vercel)
+    wanted = Wanted(vercel.project, since, wants_routes=True)
+    reading = (await source.collect([wanted], now=vercel.now))[vercel.project]
+    found = {}
+    for one in (one for sample in reading.samples for one in sample.routes):
+        requests, errors = found.get(one.route, (0, 0))
+        found[one.route] = (requests + one.requests, errors + one.errors)
+    rows = vercel.world.traffic_of(vercel.world.project("web")).counts.rows
+    served = [row.key for row in rows if to_milliseconds(since) <= row.at_ms < to_milliseconds(reading.complete_until)]
+    assert len(found) > 3
+    assert found == {
+        route: (
+            sum(key.route == route for key in served),
+            sum(key.route == route and 500 <= key.http_status <= 599 for key in served),
+        )
+        for route in {key.route for key in served}
+    }
+
+
 async def test_collections_that_follow_each_other_count_every_request_once(vercel, stage):
     source, began = stage.build(vercel), vercel.now
     watermark, samples = began, []

@@ -28,6 +28,7 @@ class FakeSource:
     troubles: deque[PortError | None] = field(default_factory=deque)
     before_answer: Callable[[], Awaitable[None]] | None = None
     asked_since: list[datetime] = field(default_factory=list)
+    asked_for_routes: list[bool] = field(default_factory=list)
     is_fleet_wide: bool = False
     is_witness: bool = False
     asked_together: list[int] = field(default_factory=list)
@@ -48,6 +49,7 @@ class FakeSource:
 
     async def _collect_one(self, wanted: Wanted, now: datetime) -> Reading | PortError:
         self.asked_since.append(wanted.since)
+        self.asked_for_routes.append(wanted.wants_routes)
         if self.before_answer:
             await self.before_answer()
         trouble = self.troubles.popleft() if self.troubles else None

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime, timedelta
 
-from daemon.core.facts import DeploymentId, ProjectId
+from daemon.core.facts import OTHER_ROUTES, ROUTE_LENGTH_MAX, DeploymentId, ProjectId
 from daemon.ports.buckets import BUCKET, RouteCount
 from daemon.ports.drain import EntryOutcome
 from daemon.web.drain.entries import Entry, Environment, Origin, PathType, Proxy
@@ -16,8 +16,6 @@ from daemon.web.drain.entries import Entry, Environment, Origin, PathType, Proxy
 BUCKET_MS = BUCKET // timedelta(milliseconds=1)
 AHEAD_MAX_MS = 600_000
 """Entries from further in the future have a wrong date; clocks differ by less."""
-OTHER_ROUTES = "(other)"
-ROUTE_LENGTH_MAX = 200
 _CRASHED = -1
 _CRASH_STATUS = 500
 _DENIED = "deny"

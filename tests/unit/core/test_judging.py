@@ -23,6 +23,7 @@ class Onlooker:
     needs_requests: bool = False
     dry_run: bool = False
     is_advisory: bool = False
+    wants_routes: bool = False
 
     def begin(self) -> SEEN:
         return ()

@@ -9,10 +9,12 @@ from daemon.core.command import Notify, Severity
 from daemon.core.event import CycleEnded, Event, ProductionObserved, ReadFailed, ReadTarget, SamplesObserved
 from daemon.core.facts import ErrorRateSample
 from daemon.core.guardrail import Reason
-from daemon.core.seeing import POLLS_UNREAD_MAX, wants_close_up
+from daemon.core.seeing import POLLS_UNREAD_MAX, wants_close_up, wants_routes
 from daemon.core.signal import Signal, SignalReason, SignalState, SourceTrouble
 from daemon.core.state import ProjectState
 from daemon.core.step import step
+from daemon.detectors.burn_rate import BurnRate
+from daemon.detectors.threshold import Threshold
 from tests.builders import BAD, PROJECT, a_deciding_playbook, a_policy, a_production, a_released_playbook, an_instant
 
 POLL = 15.0
@@ -217,3 +219,17 @@ def test_the_finest_counts_are_wanted_after_an_activation_and_during_an_incident
     live = a_deciding_playbook().state
     assert wants_close_up(live, POLICY, replace(later, at=later.at + timedelta(days=1)))
     assert not wants_close_up(ProjectState(PROJECT), POLICY, an_instant(0))
+
+
+@pytest.mark.parametrize(
+    ("detectors", "wanted"),
+    [
+        ((Threshold(),), False),
+        ((BurnRate(),), False),
+        ((BurnRate(), Threshold(per_route=True)), True),
+    ],
+)
+def test_routes_are_wanted_where_a_detector_judges_them(
+    detectors: tuple[BurnRate | Threshold, ...], wanted: bool
+) -> None:
+    assert wants_routes(a_policy(detectors=detectors)) is wanted

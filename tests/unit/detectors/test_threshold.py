@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from daemon.core.detector import Finding, Verdict
-from daemon.core.facts import Activation, ActivationOrigin, Deployment, ErrorRateSample
+from daemon.core.facts import Activation, ActivationOrigin, Deployment, ErrorRateSample, RouteCounts
 from daemon.detectors import decode_memory, encode_memory
 from daemon.detectors.threshold import Threshold, ThresholdMemory
 from daemon.detectors.windows import Window
@@ -373,11 +373,8 @@ def test_windows_of_another_rule_have_no_ratio_and_break_nothing() -> None:
     assert finding.verdict is Verdict.INCONCLUSIVE
 
 
-def test_a_deployment_is_judged_by_its_own_windows() -> None:
+def test_only_a_ratio_needs_requests_and_each_deployment_is_judged_by_its_own() -> None:
     assert not RULE.follows_production
-
-
-def test_only_a_ratio_needs_requests() -> None:
     assert RULE.needs_requests
     assert not COUNTING.needs_requests
 
@@ -423,6 +420,7 @@ def test_trouble_must_begin_until_then_to_be_a_breach(began: float, expected: Ve
 
 
 def test_a_breach_that_began_in_time_does_not_end_because_time_passes() -> None:
+    assert UNTIL.rule.endswith(", begun within 10 min of going live")
     assert found_late(9, live(0), windows=60).verdict is Verdict.BREACHING
 
 
@@ -444,10 +442,6 @@ def test_without_a_bound_or_without_trouble_nobody_asks_since_when_it_serves() -
     _, finding = judged(UNTIL, minutes((100, 0)))
     assert finding.verdict is Verdict.HEALTHY
     assert "until" not in {gate.name for gate in finding.gates}
-
-
-def test_the_rule_with_a_bound_says_so() -> None:
-    assert UNTIL.rule.endswith(", begun within 10 min of going live")
 
 
 # When it would breach
@@ -483,6 +477,20 @@ def test_the_finding_tells_how_long_windows_as_bad_as_the_newest_take_to_breach(
 def test_as_many_breaches_as_windows_are_needed_in_a_row(counts: list[int], expected: bool) -> None:
     rule = Threshold(breaches_min=3, windows=3)
     assert (verdict(*[(100, 50 * one) for one in counts], rule=rule) is Verdict.BREACHING) is expected
+
+
+# Routes
+
+
+def test_a_route_that_fails_is_judged_beside_the_whole_and_told_until_it_is_seen_well() -> None:
+    rule = RULE.model_copy(update={"per_route": True})
+    assert (rule.wants_routes, RULE.wants_routes) == (True, False)
+    calm = {"requests": 2000, "routes": (RouteCounts("/", 1900, 0), RouteCounts("(other)", 100, 0))}
+    bad = {"requests": 2000, "errors": 40, "routes": (RouteCounts("/", 1900, 0), RouteCounts("/pay", 100, 40))}
+    samples = [a_sample(start=START + number * MINUTE, **facts) for number, facts in enumerate([bad] * 2 + [calm] * 3)]
+    found = [judged(rule, samples[:number])[1] for number in (2, 5)]
+    assert [one.route for one in found] == ["/pay", "/pay"]
+    assert [one.verdict for one in found] == [Verdict.BREACHING, Verdict.INCONCLUSIVE]
 
 
 # Memory

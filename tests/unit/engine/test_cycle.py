@@ -11,6 +11,7 @@ from daemon.core.event import ReadTarget
 from daemon.core.facts import ProjectId
 from daemon.core.guardrail import Posture, Reason
 from daemon.core.incident import State
+from daemon.detectors.threshold import Threshold
 from daemon.ports.errors import Refused, Unavailable, Unintelligible
 from tests.builders import BAD, GOOD, PROJECT, START, a_policy
 from tests.fakes.clock import settle
@@ -134,6 +135,16 @@ async def test_the_first_reading_reaches_back_half_an_hour_and_the_next_begins_w
         await world.clock.advance(60)
         await daemon.poll()
     assert world.source.asked_since == [START - timedelta(minutes=30), START]
+
+
+@pytest.mark.parametrize("per_route", [False, True])
+async def test_counts_are_asked_for_by_route_where_a_detector_judges_routes(per_route: bool) -> None:
+    world = World()
+    async with a_daemon(world, a_policy(detectors=(Threshold(per_route=per_route),))) as daemon:
+        await daemon.poll()
+        await world.clock.advance(60)
+        await daemon.poll()
+    assert world.source.asked_for_routes == [per_route] * 2
 
 
 async def test_the_next_source_answers_for_one_in_trouble() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from daemon.core.facts import DeploymentId, ErrorRateSample, ProjectId
+from daemon.core.facts import DeploymentId, ErrorRateSample, ProjectId, RouteCounts
 from daemon.core.signal import SignalReason
 from daemon.ports.buckets import BUCKET, Delivery, Gap, GapReason, Heard, RouteCount
 from daemon.ports.errors import PortError, StoreUnavailable, Unavailable, Unintelligible
@@ -402,6 +402,39 @@ def test_a_sample_is_as_long_as_a_bucket() -> None:
     assert ErrorRateSample(GOOD, START, START + BUCKET, 1, 0).end == after(10)
 
 
+# By route
+
+
+async def test_wanted_routes_add_up_to_their_bucket_and_are_the_same_in_all_of_them() -> None:
+    told = await a_busy_minute()
+    pay = RouteCount(SHOP, GOOD, after(10), route="/pay", status_class=5, requests=3)
+    many = [replace(pay, route=f"/{number}", status_class=2, requests=2) for number in range(20)]
+    await told.add(at=61, counts=[pay, replace(pay, status_class=2, requests=4), *many, replace(pay, deployment=BAD)])
+    await told.add(at=61, counts=[RouteCount(BLOG, GOOD, after(0), route="/blog", status_class=2, requests=5)])
+    await told.hear(59, at=61, project=BLOG)
+    wanted = [Wanted(SHOP, START, wants_routes=True), Wanted(BLOG, START)]
+    shop, blog = (await told.source.collect(wanted, now=after(60))).values()
+    assert isinstance(shop, Reading)
+    assert isinstance(blog, Reading)
+    good = {one.start: one for one in shop.samples if one.deployment == GOOD}
+    assert [(one.requests, one.errors) for one in good.values()] == [(10, 1), (57, 4), (10, 1), (10, 1)]
+    assert good[after(10)].routes[:2] == (RouteCounts("/", 10, 1), RouteCounts("/pay", 7, 3))
+    assert good[after(10)].routes[-1] == RouteCounts("(other)", 24, 0)
+    assert [one.route for one in good[after(0)].routes] == [one.route for one in good[after(10)].routes][:-1]
+    assert [one.routes for one in shop.samples if one.deployment == BAD] == [(RouteCounts("/pay", 3, 3),)]
+    assert [(one.requests, one.routes) for one in blog.samples] == [(5, ())]
+
+
+async def test_routes_that_nobody_wants_are_not_read() -> None:
+    class Counting(MemoryBuckets):
+        async def routes(self, project: ProjectId, *, start: datetime, end: datetime) -> list[RouteCount]:
+            raise AssertionError(f"the routes of {project} are asked for")
+
+    told = await a_busy_minute()
+    told.buckets.routes = Counting().routes  # type: ignore[method-assign]
+    assert len((await told.reading(60)).samples) == 4
+
+
 # What is excluded
 
 
@@ -420,3 +453,4 @@ async def test_routes_that_are_excluded_are_no_requests_and_no_errors() -> None:
         *[(GOOD, 10, 1)] * 2,
     ]
     assert reading.complete_until == after(40)
+    assert all(one.routes == () for one in reading.samples)

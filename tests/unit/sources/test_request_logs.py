@@ -19,6 +19,7 @@ from tests.unit.sources.request_log import (
     PATH,
     START,
     RequestLog,
+    SlowLog,
     a_log_row,
     a_source,
     collect,
@@ -407,6 +408,44 @@ async def test_a_project_is_one_reading_of_its_own_so_that_nobody_waits_for_anot
 async def test_trouble_is_told_and_never_a_zero(step, kind, counts):
     with pytest.raises(kind):
         await collect(step, counts=counts)
+
+
+# By route
+
+
+@pytest.mark.parametrize(("counts", "requests"), [("ratio", (3, 1, 2)), ("errors", (None, None, None))])
+async def test_wanted_routes_add_up_to_their_sample(counts, requests):
+    rows = [
+        a_log_row(1, route="/pay"),
+        a_log_row(2, status=500, route="/pay"),
+        a_log_row(3, status=502, route="/pay", errorCode="INTERNAL_X"),
+        a_log_row(4, status=503, route="/a"),
+        a_log_row(5, status=500, route=None, requestPath="/any/text"),
+        a_log_row(6, route="", requestPath="/more"),
+    ]
+    source, _ = a_source(RequestLog(rows), counts=counts)
+    wanted = [Wanted(PROJECT, START, wants_routes=True)]
+    reading = (await source.collect(wanted, now=NOW))[PROJECT]
+    sample = reading.samples[0]
+    named = dict(zip(("/pay", "/a", "(other)"), zip(requests, (1, 1, 1), strict=True), strict=True))
+    assert {one.route: (one.requests, one.errors) for one in sample.routes} == named
+    assert (sample.errors, sample.platform_errors) == (3, 1)
+
+
+async def test_routes_that_nobody_wants_are_not_told():
+    assert (await collect(RequestLog([a_log_row(1, route="/pay")]))).samples[0].routes == ()
+
+
+async def test_late_rows_of_a_deployment_that_has_no_others_are_told_by_route_as_well():
+    slow = a_log_row(5, status=504, route="/slow", number="slow")
+    source, _ = a_source(log := SlowLog([(slow, 60)]))
+    since = START
+    for seconds in (40, 100):
+        log.now = now = START + timedelta(seconds=seconds)
+        reading = (await source.collect([Wanted(PROJECT, since, wants_routes=True)], now=now))[PROJECT]
+        since = reading.complete_until
+    (sample,) = reading.samples
+    assert [(one.route, one.requests, one.errors) for one in sample.routes] == [("/slow", 1, 1)]
 
 
 # What is excluded

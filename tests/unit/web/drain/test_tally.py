@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.core.facts import OTHER_ROUTES, ROUTE_LENGTH_MAX
 from daemon.ports.buckets import RouteCount
 from daemon.ports.drain import EntryOutcome
 from daemon.web.drain.entries import Entry, decode_lines
-from daemon.web.drain.tally import AHEAD_MAX_MS, OTHER_ROUTES, ROUTE_LENGTH_MAX, Tally, moment_of
+from daemon.web.drain.tally import AHEAD_MAX_MS, Tally, moment_of
 from tests.unit.web.drain.receiving import START_MS, STREAM, an_entry, lines, requests
 
 MINUTE_MS = 60_000
