@@ -53,7 +53,7 @@ def record(
         tell_aside(f"lastgood: {error}")
         raise typer.Exit(2) from error
     kept = "ids and days are real" if names else "ids are pseudonyms of this export alone, days are shifted"
-    tell_aside(f"recorded {projects} projects since {since:%Y-%m-%d %H:%M} UTC; {kept}")
+    tell_aside(f"projects recorded since {since:%Y-%m-%d %H:%M} UTC: {projects}; {kept}")
 
 
 async def _write(header: Header, histories: AsyncIterator[ProjectHistory], anonymiser: Anonymiser | None) -> int:

@@ -204,13 +204,13 @@ def test_time_without_data_is_blind_time_and_time_without_visitors_is_not() -> N
 
 
 def test_late_counts_are_known_when_they_came_and_not_before() -> None:
-    healthy = counts(GOOD, range(30)) + counts(BAD, range(30, 120), 2)
+    healthy = counts(GOOD, range(30)) + counts(BAD, range(30, 50), 2)
     activations = [SERVED_BEFORE, an_activation(BAD, 30)]
     more = counts(BAD, [31, 32], 40, is_late=True)
-    assert replay(a_history(healthy, activations), POLICY).rows == ()
+    assert replay(a_history(healthy, activations, until=at(50)), POLICY).rows == ()
     # Ten minutes after the end of minute 32 both are known; then, three windows back, they say nothing any more.
-    assert replay(a_history(healthy + more, activations, late=10 * MINUTE), POLICY).rows == ()
-    soon = a_history(healthy + more, activations, late=1.5 * MINUTE)
+    assert replay(a_history(healthy + more, activations, late=10 * MINUTE, until=at(50)), POLICY).rows == ()
+    soon = a_history(healthy + more, activations, late=1.5 * MINUTE, until=at(50))
     assert the_rollback(soon).at == at(34.5)
     # Counts that came late come no sooner because others are read at once.
     [row] = replay(soon, POLICY, lag=timedelta(0)).rows
@@ -224,6 +224,12 @@ def test_each_count_is_read_when_it_was_read_and_what_was_read_together_stays_to
     replayed = replay(replace(history, counts=in_order(uneven)), POLICY)
     # Minutes 30 and 31 were both read half a minute past 33.
     assert [row.at for row in replayed.rows] == [at(33.5)]
+
+
+def test_counts_that_were_read_sooner_than_usual_count_at_once() -> None:
+    history = a_bad_release()
+    soon = tuple(replace(one, delay=0.1 * MINUTE) if one.sample.end == at(32) else one for one in history.counts)
+    assert the_rollback(replace(history, counts=soon)).at == at(32.1)
 
 
 def test_two_policies_of_one_history_do_not_touch_each_other() -> None:
