@@ -232,6 +232,22 @@ def test_counts_that_were_read_sooner_than_usual_count_at_once() -> None:
     assert the_rollback(replace(history, counts=soon)).at == at(32.1)
 
 
+class Following(Threshold):
+    """A detector with one memory of the project, which sees whatever serves production and nothing else."""
+
+    @property
+    def follows_production(self) -> bool:
+        return True
+
+
+def test_a_detector_that_follows_production_sees_what_serves_and_is_judged_alike() -> None:
+    policy = replace(POLICY, detectors=(Following(breaches_min=2, windows=3),))
+    assert the_rollback(a_bad_release(), policy).at == at(33)
+    # Somebody looks at bad before it serves: nobody's production fails.
+    looked_at = counts(GOOD, range(120)) + counts(BAD, range(10, 20), 100)
+    assert replay(a_history(looked_at), policy).rows == ()
+
+
 def test_two_policies_of_one_history_do_not_touch_each_other() -> None:
     history = a_bad_release()
     strict = replace(POLICY, detectors=(Threshold(breaches_min=2, windows=3, max_error_rate=0.5),))
