@@ -86,6 +86,10 @@ class Detector(Protocol):
         """Return whether its memory is the project's, not one deployment's."""
 
     @property
+    def wants_kinds(self) -> bool:
+        """Return whether it asks what the errors say."""
+
+    @property
     def wants_routes(self) -> bool:
         """Return whether it judges the busiest routes beside the whole, where a source can tell them apart."""
 

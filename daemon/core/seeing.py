@@ -198,3 +198,8 @@ def wants_close_up(state: ProjectState, policy: Policy, moment: Instant) -> bool
     """Return whether the finest counts are worth their requests: something went live lately, or an incident is live."""
     newest = state.activations[-1].at if state.activations else None
     return state.incident is not None or (newest is not None and moment.at - newest < policy.attribution_window)
+
+
+def wants_kinds(policy: Policy) -> bool:
+    """Return whether a detector asks what the errors say."""
+    return any(detector.wants_kinds for detector in policy.detectors)

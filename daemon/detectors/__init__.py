@@ -6,9 +6,10 @@ from pydantic import Field, TypeAdapter
 
 from daemon.core.detector import Memory
 from daemon.detectors.burn_rate import BurnRate
+from daemon.detectors.new_error import NewError
 from daemon.detectors.threshold import Threshold
 
-DetectorSettings = Annotated[BurnRate | Threshold, Field(discriminator="kind")]
+DetectorSettings = Annotated[BurnRate | NewError | Threshold, Field(discriminator="kind")]
 """What `detectors:` in the configuration may hold."""
 
 _MEMORIES: dict[str, TypeAdapter[Memory]] = {

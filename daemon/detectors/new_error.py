@@ -102,6 +102,11 @@ class NewError(Rule):
         """True: a new kind of error may be the better message for an old one."""
         return True
 
+    @property
+    def wants_kinds(self) -> bool:
+        """True: it judges by nothing else."""
+        return True
+
     def begin(self) -> NewErrorMemory:
         """Return an empty memory."""
         return NewErrorMemory()

@@ -27,6 +27,11 @@ class Rule(BaseModel):
         return memory
 
     @property
+    def wants_kinds(self) -> bool:
+        """Whether it asks what the errors say: most rules count."""
+        return False
+
+    @property
     def wants_routes(self) -> bool:
         """Whether it judges routes beside the whole: most rules do not."""
         return False

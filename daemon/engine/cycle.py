@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from daemon.core.event import (
 )
 from daemon.core.facts import Instant, Production, ProjectId
 from daemon.core.guardrail import Reason
-from daemon.core.seeing import wants_close_up, wants_routes
+from daemon.core.seeing import wants_close_up, wants_kinds, wants_routes
 from daemon.core.signal import SignalReason, SignalState, SourceTrouble
 from daemon.core.state import ProjectState
 from daemon.core.verdict import onset_of
@@ -262,10 +263,11 @@ class Poller:
 
     def _want(self, project: Project) -> Want:
         state, policy = project.state, project.policy()
-        routes = wants_routes(policy)
+        want = Want(project.id, None, wants_routes=wants_routes(policy), wants_kinds=wants_kinds(policy))
         if state is None:
-            return Want(project.id, None, wants_routes=routes)
-        return Want(project.id, state.samples_until, wants_close_up(state, policy, self._moments.now()), routes)
+            return want
+        is_close_up = wants_close_up(state, policy, self._moments.now())
+        return replace(want, since=state.samples_until, is_close_up=is_close_up)
 
     async def _guard_counts(self, work: Coroutine[Any, Any, None], projects: Sequence[ProjectId]) -> None:
         """Read counts with care for bugs: one project's freezes it; one that hits many leaves them without counts."""

@@ -37,6 +37,7 @@ class Want:
     since: datetime | None
     is_close_up: bool = False
     wants_routes: bool = False
+    wants_kinds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,9 @@ class Signals:
         awake = self._clock.monotonic()
         chain = self._chains[want.project]
         rested = [one for one in chain if self._rests_until.get((want.project, one.name), 0.0) <= awake]
-        return _Attempt(Wanted(want.project, since, want.is_close_up, want.wants_routes), tuple(rested) or chain)
+        return _Attempt(
+            Wanted(want.project, since, want.is_close_up, want.wants_routes, want.wants_kinds), tuple(rested) or chain
+        )
 
     async def _ask(self, attempts: Sequence[_Attempt], now: datetime, deliver: Deliver) -> None:
         async with asyncio.TaskGroup() as group:

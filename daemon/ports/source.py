@@ -14,13 +14,15 @@ class Wanted:
     """What is wanted of one project: the counts of its production traffic from `since` on.
 
     `is_close_up` asks for the finest resolution that the source has, because something was activated lately.
-    `wants_routes` asks for the counts by route as well, where the source can tell.
+    `wants_routes` asks for the counts by route as well, and `wants_kinds` for the kinds of errors, where the source can
+    tell.
     """
 
     project: ProjectId
     since: datetime
     is_close_up: bool = False
     wants_routes: bool = False
+    wants_kinds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

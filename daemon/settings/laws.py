@@ -160,6 +160,30 @@ def routes_come_from_a_source(settings: Settings) -> Iterator[Violation]:
                 )
 
 
+def kinds_come_from_a_source(settings: Settings) -> Iterator[Violation]:
+    """A detector of kinds of errors has a source that tells what errors say: `request_logs`."""
+    for base, project in each_project(settings):
+        knows = any(isinstance(one, RequestLogsSettings) for one in project.sources)
+        for index, detector in enumerate(project.detectors):
+            if detector.wants_kinds and not knows:
+                yield Violation(
+                    ((*base, "detectors", index, "kind"), (*base, "sources")),
+                    f"{detector.kind} judges what errors say, which no source here tells; add request_logs",
+                )
+
+
+def somebody_decides(settings: Settings) -> Iterator[Violation]:
+    """A project with posture `automatic` has a detector that may decide, beside those on dry run or that advise."""
+    for base, project in each_project(settings):
+        silent = [one for one in project.detectors if one.dry_run or one.is_advisory]
+        if project.posture is Posture.AUTOMATIC and len(silent) == len(project.detectors):
+            yield Violation(
+                ((*base, "detectors"), (*base, "posture")),
+                "every detector is on dry run or only advises, so that posture automatic would never act; add one that "
+                "decides, or write posture: observe",
+            )
+
+
 def witnesses_do_not_act_alone(settings: Settings) -> Iterator[Violation]:
     """A project with posture `automatic` has a source beside `probe`, unless that one `may_act`."""
     for base, project in each_project(settings):
@@ -276,6 +300,8 @@ LAWS: tuple[Check, ...] = (
     ratios_have_all_requests,
     sources_can_leave_out_what_is_excluded,
     routes_come_from_a_source,
+    kinds_come_from_a_source,
+    somebody_decides,
     witnesses_do_not_act_alone,
     sites_belong_to_one_project,
     one_of_each_kind,

@@ -5,10 +5,12 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr, StringConstraints
 
+from daemon.core.fingerprint import MESSAGE_CHARACTERS_MAX
 from daemon.vercel.wire import PLATFORM_CODE, IsoTime, WireModel
 
 DENIED = "deny"
 """What `wafAction` says of a request that the firewall turned away, which no deployment ever saw."""
+_WORSE = {"warning": 1, "error": 2, "fatal": 3}
 DURATION_MS_MAX = 3_600_000
 """Longer than any request takes."""
 
@@ -28,11 +30,20 @@ def read_text(value: object) -> str | None:
 Text = Annotated[str | None, BeforeValidator(read_text)]
 
 
+def read_message(logs: object) -> str:
+    """Return the first line of the worst level among *logs*, '' without one; nothing is counted by it."""
+    lines = [one for one in logs if isinstance(one, dict)] if isinstance(logs, list) else []
+    said = [one for one in lines if isinstance(one.get("message"), str)]
+    worst = max(said, key=lambda one: _WORSE.get(str(one.get("level")), 0), default=None)
+    return str(worst["message"])[:MESSAGE_CHARACTERS_MAX] if worst else ""
+
+
 class LogRow(WireModel):
     """One request. `status` 0 or less: it has no answer. `deployment` '' or None: no deployment answered it.
 
-    `timestamp` is when the request began, though the row appears when it has ended; `duration` is None where the row
-    does not tell it. `route` is None for what no route answers, such as a file; `path` then says what was asked for.
+    `timestamp` is when the request began, though the row appears when it has ended; `duration` is None where the
+    row does not tell it. `message` is what a function printed meanwhile, '' for nothing. `route` is None for what
+    no route answers, such as a file; `path` then says what was asked for.
 
     Source: Vercel CLI 58.4.4, `vercel logs`; the route is not in the OpenAPI and may change.
     """
@@ -47,6 +58,7 @@ class LogRow(WireModel):
     path: Text = Field(None, alias="requestPath")
     waf_action: StrictStr | None = Field(None, alias="wafAction")
     duration: Annotated[timedelta | None, BeforeValidator(read_duration)] = Field(None, alias="requestDurationMs")
+    message: Annotated[str, BeforeValidator(read_message)] = Field("", alias="logs")
 
     @property
     def is_failed(self) -> bool:

@@ -1,16 +1,19 @@
 """From rows of the request log to samples: by deployment and minute, late rows in the newest sample of their own."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from daemon.core.facts import DeploymentId, ErrorRateSample, RouteCounts
+from daemon.core.facts import KINDS_MAX, DeploymentId, ErrorKind, ErrorRateSample, RouteCounts
+from daemon.core.fingerprint import Fingerprint, fingerprint_of
 from daemon.sources.exclusions import NOTHING_EXCLUDED, Exclusions
 from daemon.sources.request_log_rows import LogRow
 from daemon.sources.routes import RouteTally, busiest_routes, counts_by_route, route_name
 
 MINUTE = timedelta(minutes=1)
+_SILENT = Fingerprint("silent", "(nothing was printed)")
+"""The kind of failures that say nothing."""
 
 
 @dataclass(slots=True)
@@ -21,6 +24,7 @@ class Tally:
     errors: int = 0
     platform_errors: int = 0
     routes: dict[str, RouteTally] = field(default_factory=dict)
+    messages: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: LogRow, exclusions: Exclusions) -> None:
         """Count *row*, whose status may be one that is no error."""
@@ -32,6 +36,8 @@ class Tally:
         route = route_name(row.route)
         self.routes[route] = self.routes.get(route, RouteTally()).plus(RouteTally(1, int(is_own)))
         self.platform_errors += is_error and row.is_platforms
+        if is_own:
+            self.messages[row.message] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class Found:
     ignored: Sequence[LogRow] = ()
     exclusions: Exclusions = NOTHING_EXCLUDED
     wants_routes: bool = False
+    wants_kinds: bool = False
 
     @property
     def counted(self) -> Sequence[LogRow]:
@@ -149,4 +156,13 @@ def _sample(
         is_sampled=found.is_sampled,
         platform_errors=tally.platform_errors,
         routes=routes,
+        kinds=_kinds(tally.messages) if found.wants_kinds else None,
     )
+
+
+def _kinds(messages: Counter[str]) -> tuple[ErrorKind, ...]:
+    """Return the commonest kinds of *messages*, the commonest first."""
+    kinds: Counter[Fingerprint] = Counter()
+    for message, count in messages.items():
+        kinds[fingerprint_of(message) or _SILENT] += count
+    return tuple(ErrorKind(one.key, one.template, count) for one, count in kinds.most_common(KINDS_MAX))

@@ -189,7 +189,8 @@ class RequestLogs:
         keep_from = window.end - self._settings.late_max
         after = seen.then(listing, (*found.late, *found.ignored), start=window.start, keep_from=keep_from)
         self._memory.keep(wanted.project, before=seen, now=after)
-        found = replace(self._without_excluded(wanted.project, found), wants_routes=wanted.wants_routes)
+        found = self._without_excluded(wanted.project, found)
+        found = replace(found, wants_routes=wanted.wants_routes, wants_kinds=wanted.wants_kinds)
         return _reading(found, window, now=now)
 
     def _without_excluded(self, project: ProjectId, found: Found) -> Found:

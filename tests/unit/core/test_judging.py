@@ -24,6 +24,7 @@ class Onlooker:
     dry_run: bool = False
     is_advisory: bool = False
     wants_routes: bool = False
+    wants_kinds: bool = False
 
     def begin(self) -> SEEN:
         return ()

@@ -486,3 +486,38 @@ async def test_rows_that_tell_no_route_are_refused_where_routes_are_excluded_and
     with pytest.raises(Unintelligible, match="rows without a route") as refusal:
         await read(source)
     assert refusal.value.reason is SignalReason.SCHEMA_DRIFT
+
+
+def said(message: str) -> dict[str, str]:
+    return {"level": "error", "message": message}
+
+
+async def test_what_failures_say_is_told_by_kind_to_those_who_ask() -> None:
+    rows = [
+        a_log_row(1, status=500, logs=[{"level": "info", "message": "hi"}, said("user 12: boom")]),
+        a_log_row(2, status=500, logs=[said("user 999: boom")]),
+        a_log_row(3, status=502, logs=[]),
+        a_log_row(4, status=503, logs=None),
+        a_log_row(5, status=500, logs=[said("late")], errorCode="INTERNAL_FUNCTION_SERVICE"),
+        a_log_row(6, status=200, logs=[said("caught")]),
+    ]
+    for wants_kinds in (True, False):
+        source, _ = a_source(RequestLog(rows))
+        [reading] = (await source.collect([Wanted(PROJECT, START, wants_kinds=wants_kinds)], now=NOW)).values()
+        assert isinstance(reading, Reading)
+        [sample] = reading.samples
+        assert (sample.errors, sample.platform_errors) == (4, 1)
+        told = None if sample.kinds is None else [(one.title, one.count) for one in sample.kinds]
+        expected = [("user <n>: boom", 2), ("(nothing was printed)", 2)]
+        assert told == (expected if wants_kinds else None)
+
+
+@pytest.mark.parametrize(
+    "logs", [None, "boom", {"message": "boom"}, [None], ["boom"], [{"level": 3}], [{"message": 7}], [{"message": ""}]]
+)
+async def test_a_log_that_nobody_understands_is_silence_and_no_trouble(logs: object) -> None:
+    source, _ = a_source(RequestLog([a_log_row(1, status=500, logs=logs)]))
+    [reading] = (await source.collect([Wanted(PROJECT, START, wants_kinds=True)], now=NOW)).values()
+    assert isinstance(reading, Reading)
+    [sample] = reading.samples
+    assert [one.title for one in sample.kinds or ()] == ["(nothing was printed)"]
