@@ -4,16 +4,18 @@ import asyncio
 import sqlite3
 import stat
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from daemon.ports.errors import Conflict, LeaseLost, StoreUnavailable
 from daemon.ports.store import Lease
+from daemon.stores.database_thread import DatabaseThread
 from daemon.stores.sql import SqlStore
 from daemon.stores.sqlite import open_sqlite, sqlite_engine
 from tests.unit.stores.builders import BLOG, SHOP, START, a_lease, a_store_with, an_entry, next_turn, save
@@ -374,4 +376,24 @@ async def test_acknowledged_commits_survive_a_kill_at_any_moment(path: Path, ack
     with closing(sqlite3.connect(path)) as checker:
         assert checker.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     await save(store, version=stored.version + 1)
+    await store.close()
+
+
+async def test_a_commit_from_which_something_follows_shares_its_transaction_with_nobody(path: Path) -> None:
+    shared: list[str] = []
+
+    class Watched(DatabaseThread):
+        async def write_shared(self, doing: str, body: Callable[[Connection], Any]) -> Any:
+            shared.append(doing)
+            return await super().write_shared(doing, body)
+
+    await (await open_sqlite(path)).close()
+    store = SqlStore(Watched(sqlite_engine(path), name="store x"))
+    lease = await a_lease(store)
+    request = await store.ask("pause", project=SHOP, requested_at=START, requested_by="ann")
+    await save(store, version=1, lease=lease)
+    await save(store, version=2, lease=lease, commands=["roll back"])
+    await save(store, version=3, lease=lease, taken_requests=[request])
+    await save(store, version=4, lease=lease, entries=[an_entry()])
+    assert shared == [f"commit {SHOP}"] * 2
     await store.close()
