@@ -155,22 +155,25 @@ class Signals:
         """Ask one source for its projects; those that it has nothing for go on to their next one."""
         source = batch[0].sources[0]
         readings = await self._collect(source, [one.wanted for one in batch], now)
-        # Looked up before anything is delivered: a bug here must not cut a commit short.
+        # All is looked up before anything is delivered: a bug here must not cut a commit short.
         answers = [readings[attempt.wanted.project] for attempt in batch]
+        counts: list[tuple[ProjectId, Counted | Uncounted]] = []
         further: list[_Attempt] = []
+        async for attempt, answer in unhurried(zip(batch, answers, strict=True)):
+            project = attempt.wanted.project
+            if isinstance(answer, Reading):
+                self._note_answer(project, source)
+                self._crosscheck.note(project, answer, since=attempt.wanted.since)
+                counts.append((project, Counted(answer, self._others(project, source))))
+                continue
+            self._note_trouble(project, source, answer)
+            if attempt.sources[1:]:
+                further.append(_Attempt(attempt.wanted, attempt.sources[1:]))
+            else:
+                counts.append((project, self._uncounted(project)))
         async with asyncio.TaskGroup() as group:
-            async for attempt, answer in unhurried(zip(batch, answers, strict=True)):
-                project = attempt.wanted.project
-                if isinstance(answer, Reading):
-                    self._note_answer(project, source)
-                    self._crosscheck.note(project, answer, since=attempt.wanted.since)
-                    group.create_task(deliver(project, Counted(answer, self._others(project, source))))
-                    continue
-                self._note_trouble(project, source, answer)
-                if attempt.sources[1:]:
-                    further.append(_Attempt(attempt.wanted, attempt.sources[1:]))
-                else:
-                    group.create_task(deliver(project, self._uncounted(project)))
+            async for project, counted in unhurried(counts):
+                group.create_task(deliver(project, counted))
             if further:
                 group.create_task(self._ask(further, now, deliver))
 
