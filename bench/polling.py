@@ -96,8 +96,8 @@ class BenchTime:
         self._world = world
         self._order = itertools.count()
         self._sleepers: list[tuple[float, int, asyncio.Event]] = []
-        self.world_seconds = 0.0
-        """What moving the world has cost, which is no part of the daemon's time."""
+        self.world_seconds = self.world_real_seconds = 0.0
+        """What moving the world has cost in CPU and in real time, which is no part of the daemon's."""
 
     def now(self) -> datetime:
         return EPOCH + timedelta(milliseconds=self._clock.now_ms())
@@ -120,27 +120,30 @@ class BenchTime:
 
     def move_to(self, moment: float) -> None:
         """Let it be *moment*, and wake whoever waited for it."""
-        began = time.thread_time()
+        began, real = time.thread_time(), time.perf_counter()
         self._clock.advance(max(0.0, moment - self.monotonic()))
         self._world.advance()
         self.world_seconds += time.thread_time() - began
+        self.world_real_seconds += time.perf_counter() - real
         while self.next_bell <= self.monotonic() + 0.001:
             heapq.heappop(self._sleepers)[2].set()
 
 
 @dataclass(slots=True)
 class Metered:
-    """An ASGI app that counts its requests, and the time that it takes."""
+    """An ASGI app that counts its requests, and the CPU and real time that it takes."""
 
     app: Any
     calls: int = 0
     seconds: float = 0.0
+    real_seconds: float = 0.0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.calls += 1
-        began = time.thread_time()
+        began, real = time.thread_time(), time.perf_counter()
         await self.app(scope, receive, send)
         self.seconds += time.thread_time() - began
+        self.real_seconds += time.perf_counter() - real
 
 
 class Spent:
@@ -149,10 +152,14 @@ class Spent:
     def __init__(self, time_: BenchTime, vercel: Metered) -> None:
         self._time, self._vercel = time_, vercel
         self._calls, self._foreign = vercel.calls, self._foreign_seconds()
+        self._foreign_real = self._foreign_real_seconds()
         self._cpu, self._real, self._moment = time.process_time(), time.perf_counter(), time_.monotonic()
 
     def _foreign_seconds(self) -> float:
         return self._vercel.seconds + self._time.world_seconds
+
+    def _foreign_real_seconds(self) -> float:
+        return self._vercel.real_seconds + self._time.world_real_seconds
 
     @property
     def calls(self) -> int:
@@ -165,7 +172,7 @@ class Spent:
     @property
     def seconds(self) -> float:
         """Real time, and what was waited on the emulated clock."""
-        real = time.perf_counter() - self._real - (self._foreign_seconds() - self._foreign)
+        real = time.perf_counter() - self._real - (self._foreign_real_seconds() - self._foreign_real)
         return real + self._time.monotonic() - self._moment
 
 
