@@ -147,17 +147,22 @@ def _left_in(connection: Connection) -> tuple[str, dict[str, str]]:
 
 def watch_commits(recorder: Recorder) -> None:
     """Put *recorder* around every real COMMIT of this process, and before the rollback request."""
-    write, roll_back = DatabaseThread.write, VercelRollback.roll_back
+    roll_back = VercelRollback.roll_back
 
-    async def noted_write(self: DatabaseThread, doing: str, body: Callable[[Connection], Any], **options: Any) -> Any:
-        recorder.database = self
+    def noting(write: Callable[..., Any]) -> Callable[..., Any]:
+        async def noted_write(
+            self: DatabaseThread, doing: str, body: Callable[[Connection], Any], **options: Any
+        ) -> Any:
+            recorder.database = self
 
-        def noted(connection: Connection) -> Any:
-            answer = body(connection)
-            recorder.note(doing, connection)
-            return answer
+            def noted(connection: Connection) -> Any:
+                answer = body(connection)
+                recorder.note(doing, connection)
+                return answer
 
-        return await write(self, doing, noted, **options)
+            return await write(self, doing, noted, **options)
+
+        return noted_write
 
     def recorded_commit(dialect: Any, connection: Any) -> None:
         if connection.in_transaction:
@@ -167,7 +172,9 @@ def watch_commits(recorder: Recorder) -> None:
         await recorder.before_post()
         await roll_back(self, *arguments, **options)
 
-    DatabaseThread.write = noted_write  # type: ignore[method-assign]
+    DatabaseThread.write = noting(DatabaseThread.write)  # type: ignore[method-assign]
+    # One project has nobody to share a transaction with, so that each of these is a commit of its own too.
+    DatabaseThread.write_shared = noting(DatabaseThread.write_shared)  # type: ignore[method-assign]
     VercelRollback.roll_back = noted_roll_back  # type: ignore[method-assign]
     SQLiteDialect_pysqlite.do_commit = recorded_commit  # type: ignore[method-assign]
 
