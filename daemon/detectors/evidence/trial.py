@@ -1,0 +1,163 @@
+"""One activation under test: a frozen limit, the evidence against it, when the errors began, and what follows."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from daemon.core.detector import Gate
+from daemon.detectors.evidence.baseline import Baseline, frozen_limit, gate
+from daemon.detectors.evidence.betting import NO_BETS, Capital, bet, evidence, prior_mass
+from daemon.detectors.evidence.buckets import Bucket
+from daemon.detectors.evidence.cusum import EPISODE_NATS, Onset, accumulate
+from daemon.detectors.evidence.gates import RECENT_SECONDS, Standing, examine
+from daemon.detectors.evidence.knobs import Design
+from daemon.detectors.evidence.recovering import NOTHING_COUNTED, Calm, count_calm
+
+_SLACK_SECONDS = 1e-6
+RECENT_BUCKETS_MAX = 32
+
+
+class Held(StrEnum):
+    """What a trial has decided, for as long as the trouble lasts."""
+
+    NOTHING = "nothing"
+    ALERT = "alert"
+    """Errors that are not the deployment's fault: told, never rolled back."""
+    ROLLBACK = "rollback"
+
+
+class Recent(NamedTuple):
+    """A bucket that closed at *end*, in seconds."""
+
+    end: float
+    requests: int
+    errors: int
+
+
+class Trial(NamedTuple):
+    """The test of activation `number`, live since `at` (seconds of event time).
+
+    `limit`, `nats_min` and `sustain` are frozen. `nats` is the running sum, `onset` None while it is zero. `recent` are
+    the buckets closed in the last 30 s. `hot_until` is the end of the newest bucket at or above the limit inside the
+    attribution window; None without. `is_first` says that nothing on record served before. `is_blip_due` says that
+    nobody learned from it yet how long its errors lasted.
+    """
+
+    number: int
+    at: float
+    limit: float
+    nats_min: float
+    sustain: float
+    capital: Capital = NO_BETS
+    nats: float = 0.0
+    onset: Onset | None = None
+    recent: tuple[Recent, ...] = ()
+    severe_run: int = 0
+    calm: Calm = NOTHING_COUNTED
+    hot_until: float | None = None
+    is_first: bool = False
+    is_blip_due: bool = True
+    held: Held = Held.NOTHING
+
+
+def begin_trial(number: int, at: float, baseline: Baseline, design: Design, *, sustain: float) -> Trial:
+    """Return the test of an activation, with the limit of this moment; trouble that is going on already is not its."""
+    limit = frozen_limit(baseline, at, floor=design.limit_floor, lift=design.lift)
+    trial = Trial(number, at, limit, gate(baseline), sustain)
+    if baseline.nats < EPISODE_NATS or baseline.trouble_since is None or baseline.trouble_before is None:
+        return trial
+    # Whatever the clocks say, the trouble is older than the activation.
+    since = min(baseline.trouble_since, at - 1.0)
+    before = min(baseline.trouble_before, at)
+    return trial._replace(nats=baseline.nats, onset=Onset(since, before, baseline.trouble_number))
+
+
+def judge(trial: Trial, bucket: Bucket, design: Design, *, may_decide: bool) -> Trial:
+    """Return the trial after a closed bucket. Nothing new is decided unless *may_decide*."""
+    requests, errors, end = bucket.requests, bucket.errors, bucket.end
+    rate = errors / requests
+    lift = rate / trial.limit
+    calm = count_calm(trial.calm, requests, errors, trial.limit)
+    nats = 0.0 if calm.is_proved else accumulate(trial.nats, lift)
+    trial = Trial(
+        trial.number,
+        trial.at,
+        trial.limit,
+        trial.nats_min,
+        trial.sustain,
+        bet(trial.capital, lift=lift, mass=prior_mass(end - trial.at, bucket.poll, design.window)),
+        nats,
+        _date(trial, bucket) if nats > 0.0 else None,
+        _keep_recent(trial.recent, bucket),
+        trial.severe_run + 1 if rate >= design.severe_rate else 0,
+        calm,
+        end if rate >= trial.limit and end <= trial.at + design.window else trial.hot_until,
+        trial.is_first,
+        trial.is_blip_due,
+        trial.held if nats > 0.0 else Held.NOTHING,
+    )
+    if trial.held is not Held.NOTHING or nats == 0.0 or not may_decide:
+        return trial
+    return _decide(trial, bucket, design)
+
+
+def _date(trial: Trial, bucket: Bucket) -> Onset:
+    known = trial.onset if trial.nats > 0.0 else None
+    if known is None:
+        # A bucket may begin before the activation and hold nothing of that time.
+        start = max(bucket.start, trial.at)
+        return Onset(start, bucket.end, bucket.number, bucket.requests, bucket.errors)
+    return Onset(known.at, known.before, known.number, known.requests + bucket.requests, known.errors + bucket.errors)
+
+
+def _keep_recent(recent: tuple[Recent, ...], bucket: Bucket) -> tuple[Recent, ...]:
+    oldest = bucket.end - RECENT_SECONDS + _SLACK_SECONDS
+    kept = tuple([one for one in recent if one.end > oldest])
+    return (*kept, Recent(bucket.end, bucket.requests, bucket.errors))[-RECENT_BUCKETS_MAX:]
+
+
+def _decide(trial: Trial, bucket: Bucket, design: Design) -> Trial:
+    # The cheap conditions first: nearly every bucket of a healthy deployment ends here.
+    is_worth_a_look = bucket.rate >= trial.limit and evidence(trial.capital) >= design.evidence_min
+    if is_worth_a_look and all(gate.passed for gate in gates(trial, bucket, design)):
+        return trial._replace(held=Held.ROLLBACK)
+    if is_alert(trial, design):
+        return trial._replace(held=Held.ALERT)
+    return trial
+
+
+def gates(trial: Trial, bucket: Bucket, design: Design) -> tuple[Gate, ...]:
+    """Return every gate of a rollback as *trial* stands at its newest closed *bucket*."""
+    return examine(standing(trial, bucket), design)
+
+
+def standing(trial: Trial, bucket: Bucket) -> Standing:
+    """Return where *trial* stands at its newest closed *bucket*."""
+    onset = trial.onset
+    requests, errors = sum(one.requests for one in trial.recent), sum(one.errors for one in trial.recent)
+    return Standing(
+        evidence=evidence(trial.capital),
+        rate=bucket.rate,
+        limit=trial.limit,
+        nats=trial.nats,
+        nats_min=trial.nats_min,
+        requests=onset.requests if onset else 0,
+        errors=onset.errors if onset else 0,
+        onset_after=onset.at - trial.at if onset else None,
+        recent_rate=errors / requests if requests else 0.0,
+        age=bucket.end - onset.at if onset else 0.0,
+        severe_run=trial.severe_run,
+        poll=bucket.poll,
+        sustain=trial.sustain,
+    )
+
+
+def is_in_window(trial: Trial, design: Design) -> bool:
+    """Return whether errors go on that began soon enough after the activation to be its doing."""
+    return trial.onset is not None and 0.0 <= trial.onset.at - trial.at < design.window
+
+
+def is_alert(trial: Trial, design: Design) -> bool:
+    """Return whether errors that began before the activation, or long after it, are certain enough to be told."""
+    if trial.onset is None or is_in_window(trial, design):
+        return False
+    return trial.nats >= max(trial.nats_min, design.alert_nats)
