@@ -6,10 +6,11 @@ from pydantic import Field, TypeAdapter
 
 from daemon.core.detector import Memory
 from daemon.detectors.burn_rate import BurnRate
+from daemon.detectors.evidence.detector import Evidence
 from daemon.detectors.new_error import NewError
 from daemon.detectors.threshold import Threshold
 
-DetectorSettings = Annotated[BurnRate | NewError | Threshold, Field(discriminator="kind")]
+DetectorSettings = Annotated[BurnRate | Evidence | NewError | Threshold, Field(discriminator="kind")]
 """What `detectors:` in the configuration may hold."""
 
 _MEMORIES: dict[str, TypeAdapter[Memory]] = {

@@ -139,6 +139,8 @@ def _prose(documented: Any) -> str:
 
 def _takes(field: FieldInfo) -> str:
     wanted = Wanted.by(field)
+    if wanted.words and wanted.beside is not None:
+        return f"{_NAMES[wanted.beside]} or {' or '.join(f'`{word}`' for word in wanted.words)}"
     if wanted.words:
         return " or ".join(f"`{word}`" for word in wanted.words)
     if wanted.item is not None:

@@ -81,10 +81,21 @@ class Wanted:
         }
 
     @property
+    def beside(self) -> Any:
+        """What may be written in place of a word, as in `sustain: auto`; None where only words may, or none."""
+        if get_origin(self.type) not in (Union, UnionType):
+            return None
+        members = get_args(self.type)
+        others = [one for one in members if get_origin(one) is not Literal]
+        return others[0] if len(others) == 1 < len(members) else None
+
+    @property
     def words(self) -> tuple[str, ...]:
         """The closed set of words; empty when it is not one."""
         if get_origin(self.type) is Literal:
             return tuple(str(word) for word in get_args(self.type))
+        if self.beside is not None:
+            return tuple(word for one in get_args(self.type) for word in Wanted(one).words)
         if isinstance(self.type, type) and issubclass(self.type, Enum):
             return tuple(str(member.value) for member in self.type)
         return ()
@@ -217,11 +228,12 @@ class Reader:
             Path: _path,
             SecretStr: _secret,
         }
-        read = readers.get(wanted.type)
+        read = readers.get(wanted.beside or wanted.type)
         assert read or wanted.words, f"no way to read {wanted.type}; add one here"
         try:
             scalar = _scalar(node)
-            return read(scalar) if read else _word(scalar, wanted)
+            is_word = wanted.beside is not None and scalar.text in wanted.words
+            return read(scalar) if read and not is_word else _word(scalar, wanted)
         except ValueError as error:
             return self._note(location, node.place, str(error))
 

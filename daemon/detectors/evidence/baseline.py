@@ -18,11 +18,20 @@ HOURS_MAX = 24
 MINUTES_MAX = 120
 REACH_SECONDS = 7200.0
 """How far back the last minutes may lie, to fill a span in spite of episodes that are left out."""
+LAST_CELLS = 5
+"""So many of the newest minutes are looked at again when errors begin with an activation: they may be older."""
 LONG_SPAN_SECONDS = 900.0
 SHORT_SPAN_SECONDS = 300.0
 _HOUR_SECONDS = 3600.0
 _MINUTE_SECONDS = 60.0
 _SLACK_SECONDS = 1e-6
+
+
+class Counts(NamedTuple):
+    """Requests, and errors among them."""
+
+    requests: int
+    errors: int
 
 
 class Cell(NamedTuple):
@@ -114,6 +123,19 @@ def span_counts(baseline: Baseline, at: float, seconds: float) -> tuple[float, f
         errors += share * cell.errors
         needed -= length
     return requests, errors
+
+
+def last_cells(baseline: Baseline, at: float) -> tuple[Counts, ...]:
+    """Return what was counted in the newest minutes before *at*, newest first, as far as it reaches up to it."""
+    found: list[Counts] = []
+    reached = at
+    for cell in (*((baseline.minute,) if baseline.minute else ()), *reversed(baseline.minutes)):
+        if len(found) == LAST_CELLS or cell.end < reached - _MINUTE_SECONDS:
+            break
+        if cell.start < at:
+            found.append(Counts(cell.requests, cell.errors))
+            reached = cell.start
+    return tuple(found)
 
 
 def learn(baseline: Baseline, bucket: Bucket, *, floor: float, lift: float) -> Baseline:

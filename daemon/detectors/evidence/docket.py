@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from daemon.detectors.evidence.baseline import UNTAUGHT, Baseline, learn, learn_idle, look_on
 from daemon.detectors.evidence.blips import BLIPS_MAX, blip_of, learned_sustain
-from daemon.detectors.evidence.buckets import NOTHING_OWED, Bucket, Owed, Poll, is_full, merge, settle
+from daemon.detectors.evidence.buckets import BUCKET_SECONDS, NOTHING_OWED, Bucket, Owed, Poll, is_full, merge, settle
 from daemon.detectors.evidence.knobs import Design
 from daemon.detectors.evidence.trial import Held, Trial, begin_trial, is_in_window, judge
 
@@ -20,7 +20,7 @@ class Live(NamedTuple):
 
     `restores` is the number of the earlier activation of the same deployment that it brings back, and two less than its
     own where that one is not on record; None for a release. `is_first` says that it served when we first looked, and
-    `is_dated` that it is known since when.
+    `is_dated` that it is known since when. `has_trial` is False for a release that had its time before we came.
     """
 
     number: int
@@ -28,6 +28,7 @@ class Live(NamedTuple):
     restores: int | None = None
     is_first: bool = False
     is_dated: bool = True
+    has_trial: bool = True
 
 
 class Docket(NamedTuple):
@@ -65,6 +66,8 @@ def go_live(docket: Docket, live: Live, design: Design) -> Docket:
             trials=tuple(one for one in docket.trials if not _is_settled(one, live.restores)),
             restorations=(*docket.restorations, live.number)[-RESTORATIONS_MAX:],
         )
+    if not live.has_trial:
+        return docket
     sustain = learned_sustain(docket.blips) if design.sustain is None else design.sustain
     trial = begin_trial(live.number, live.at, docket.baseline, design, sustain=sustain)
     # What served before we came tells nothing about how long a cold start fails.
@@ -102,6 +105,14 @@ def _take_blips(docket: Docket, at: float, design: Design, *, is_rolled_back: bo
     return docket._replace(blips=blips, trials=tuple(trials))
 
 
+def date_back(docket: Docket, number: int, at: float, design: Design) -> Docket:
+    """Return the docket when activation *number* turns out to have been at *at*, in seconds, and thus earlier."""
+    trials = tuple(one._replace(at=at) if one.number == number else one for one in docket.trials)
+    if docket.number != number:
+        return docket._replace(trials=trials)
+    return docket._replace(trials=trials, probation_until=at + design.window)
+
+
 def observe(docket: Docket, poll: Poll, design: Design, *, may_decide: bool = True) -> Docket:
     """Return the docket after one poll of what serves. A poll that was counted already changes nothing.
 
@@ -113,7 +124,9 @@ def observe(docket: Docket, poll: Poll, design: Design, *, may_decide: bool = Tr
         if poll.start < clock - _SLACK_SECONDS:
             return docket
         if docket.opened and poll.start > clock + _SLACK_SECONDS:
-            docket = _count(docket, Poll(clock, poll.start, 0, 0, is_missed=True), design, may_decide=False)
+            # Polls that are not there were missed; the open bucket may have come of age meanwhile.
+            until = min(poll.start, max(clock, docket.opened.start + BUCKET_SECONDS))
+            docket = _count(docket, Poll(clock, until, 0, 0, is_missed=True), design, may_decide=False)
     return _count(docket, poll, design, may_decide=may_decide and not poll.is_missed)
 
 

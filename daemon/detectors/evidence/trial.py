@@ -4,12 +4,21 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from daemon.core.detector import Gate
-from daemon.detectors.evidence.baseline import Baseline, frozen_limit, gate
+from daemon.detectors.evidence.baseline import (
+    Baseline,
+    Counts,
+    frozen_limit,
+    gate,
+    last_cells,
+    long_limit,
+    posterior_mean,
+)
 from daemon.detectors.evidence.betting import NO_BETS, Capital, bet, evidence, prior_mass
 from daemon.detectors.evidence.buckets import Bucket
 from daemon.detectors.evidence.cusum import EPISODE_NATS, Onset, accumulate
 from daemon.detectors.evidence.gates import RECENT_SECONDS, Standing, examine
 from daemon.detectors.evidence.knobs import Design
+from daemon.detectors.evidence.precedence import precedence_nats
 from daemon.detectors.evidence.recovering import NOTHING_COUNTED, Calm, count_calm
 
 _SLACK_SECONDS = 1e-6
@@ -36,10 +45,11 @@ class Recent(NamedTuple):
 class Trial(NamedTuple):
     """The test of activation `number`, live since `at` (seconds of event time).
 
-    `limit`, `nats_min` and `sustain` are frozen. `nats` is the running sum, `onset` None while it is zero. `recent` are
-    the buckets closed in the last 30 s. `hot_until` is the end of the newest bucket at or above the limit inside the
-    attribution window; None without. `is_first` says that nothing on record served before. `is_blip_due` says that
-    nobody learned from it yet how long its errors lasted.
+    Frozen are `limit`, `nats_min`, `sustain`, the rate `calm_limit` below which trouble is over, the `usual` error
+    ratio, and the minutes `before` the activation, newest first. `requests` and `errors` count since then. `nats` is
+    the running sum, `onset` None while it is zero. `recent` are the buckets closed in the last 30 s. `hot_until` is the
+    end of the newest bucket at or above the limit inside the attribution window; None without. `is_first` says that
+    nothing on record served before. `is_blip_due` says that nobody learned from it yet how long its errors lasted.
     """
 
     number: int
@@ -47,6 +57,11 @@ class Trial(NamedTuple):
     limit: float
     nats_min: float
     sustain: float
+    calm_limit: float
+    usual: float
+    before: tuple[Counts, ...] = ()
+    requests: int = 0
+    errors: int = 0
     capital: Capital = NO_BETS
     nats: float = 0.0
     onset: Onset | None = None
@@ -62,13 +77,17 @@ class Trial(NamedTuple):
 def begin_trial(number: int, at: float, baseline: Baseline, design: Design, *, sustain: float) -> Trial:
     """Return the test of an activation, with the limit of this moment; trouble that is going on already is not its."""
     limit = frozen_limit(baseline, at, floor=design.limit_floor, lift=design.lift)
-    trial = Trial(number, at, limit, gate(baseline), sustain)
+    usual = posterior_mean(baseline.requests, baseline.errors, design.limit_floor)
+    trial = Trial(number, at, limit, gate(baseline), sustain, limit, usual, last_cells(baseline, at))
     if baseline.nats < EPISODE_NATS or baseline.trouble_since is None or baseline.trouble_before is None:
         return trial
     # Whatever the clocks say, the trouble is older than the activation.
     since = min(baseline.trouble_since, at - 1.0)
     before = min(baseline.trouble_before, at)
-    return trial._replace(nats=baseline.nats, onset=Onset(since, before, baseline.trouble_number))
+    # A limit taught by that trouble would call half of it calm.
+    calm_limit = long_limit(baseline.requests, baseline.errors, floor=design.limit_floor, lift=design.lift)
+    onset = Onset(since, before, baseline.trouble_number)
+    return trial._replace(nats=baseline.nats, onset=onset, calm_limit=calm_limit)
 
 
 def judge(trial: Trial, bucket: Bucket, design: Design, *, may_decide: bool) -> Trial:
@@ -76,7 +95,7 @@ def judge(trial: Trial, bucket: Bucket, design: Design, *, may_decide: bool) -> 
     requests, errors, end = bucket.requests, bucket.errors, bucket.end
     rate = errors / requests
     lift = rate / trial.limit
-    calm = count_calm(trial.calm, requests, errors, trial.limit)
+    calm = count_calm(trial.calm, requests, errors, trial.calm_limit)
     nats = 0.0 if calm.is_proved else accumulate(trial.nats, lift)
     trial = Trial(
         trial.number,
@@ -84,6 +103,11 @@ def judge(trial: Trial, bucket: Bucket, design: Design, *, may_decide: bool) -> 
         trial.limit,
         trial.nats_min,
         trial.sustain,
+        trial.calm_limit,
+        trial.usual,
+        trial.before,
+        trial.requests + requests,
+        trial.errors + errors,
         bet(trial.capital, lift=lift, mass=prior_mass(end - trial.at, bucket.poll, design.window)),
         nats,
         _date(trial, bucket) if nats > 0.0 else None,
@@ -98,6 +122,22 @@ def judge(trial: Trial, bucket: Bucket, design: Design, *, may_decide: bool) -> 
     if trial.held is not Held.NOTHING or nats == 0.0 or not may_decide:
         return trial
     return _decide(trial, bucket, design)
+
+
+def _precedence(trial: Trial) -> float:
+    """Return how much likelier the errors began before the activation than after it, in nats."""
+    onset = trial.onset
+    if onset is None or onset.number != trial.number:
+        return 0.0
+    between = Counts(trial.requests - onset.requests, trial.errors - onset.errors)
+    rate = onset.errors / onset.requests
+    return precedence_nats(trial.before, between, usual=trial.usual, rate=rate, limit=trial.limit)
+
+
+def _predate(trial: Trial) -> Trial:
+    """Return the trial with its errors dated before the activation: whatever goes on is not its doing."""
+    assert trial.onset is not None, "a trial that decides has an onset"
+    return trial._replace(onset=trial.onset._replace(at=trial.at - 1.0, before=trial.at))
 
 
 def _date(trial: Trial, bucket: Bucket) -> Onset:
@@ -119,7 +159,9 @@ def _decide(trial: Trial, bucket: Bucket, design: Design) -> Trial:
     # The cheap conditions first: nearly every bucket of a healthy deployment ends here.
     is_worth_a_look = bucket.rate >= trial.limit and evidence(trial.capital) >= design.evidence_min
     if is_worth_a_look and all(gate.passed for gate in gates(trial, bucket, design)):
-        return trial._replace(held=Held.ROLLBACK)
+        if _precedence(trial) < EPISODE_NATS:
+            return trial._replace(held=Held.ROLLBACK)
+        trial = _predate(trial)
     if is_alert(trial, design):
         return trial._replace(held=Held.ALERT)
     return trial
