@@ -15,7 +15,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo quick check ruff format-check types layers house test proof format setup conformance-setup lock clean
+.PHONY: help demo quick check ruff format-check types layers house test proof score format setup conformance-setup lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -48,6 +48,9 @@ test: check ## every check and every test but the long runs, under 5 minutes
 
 proof: $(VENV)/.dev ## the long runs, with a table of minutes, 45 minutes at most (ARGS=PATH runs some of them)
 	$(BIN)/python .ci/proof.py $(ARGS)
+
+score: $(VENV)/.runtime ## judge the labelled traces and print what was false, missed and late, at 10 s and at 60 s polls
+	@$(BIN)/python -m bench.score $(ARGS)
 
 format: $(VENV)/.dev ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .

@@ -3,7 +3,20 @@
 import typer
 
 from daemon import __version__
-from daemon.cli import backtest, check_config, demo, doctor, drain, emulator, explain, operate, record, run, status
+from daemon.cli import (
+    backtest,
+    check_config,
+    decide,
+    demo,
+    doctor,
+    drain,
+    emulator,
+    explain,
+    operate,
+    record,
+    run,
+    status,
+)
 
 app = typer.Typer(
     name="lastgood",
@@ -40,6 +53,7 @@ app.command("status")(status.status)
 app.command("explain")(explain.explain)
 app.command("backtest")(backtest.backtest)
 app.command("record")(record.record)
+app.command("decide")(decide.decide)
 app.command("demo")(demo.demo)
 app.command("emulator")(emulator.emulator)
 app.command("drain")(drain.drain)

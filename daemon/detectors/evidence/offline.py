@@ -99,9 +99,14 @@ def _live(trace: Trace, number: int) -> Live:
 
 
 def _restored(trace: Trace, number: int) -> int | None:
-    """Return which earlier activation of the same deployment activation *number* brings back; None for a release."""
-    deployment = trace.activations[number][1]
-    return next((one for one in range(number - 1, -1, -1) if trace.activations[one][1] == deployment), None)
+    """Return which earlier activation of the same deployment activation *number* brings back; None for a release.
+
+    One that served first after what it replaces is newer: to promote it again is no step back.
+    """
+    ids = [deployment for _, deployment in trace.activations[: number + 1]]
+    if number == 0 or ids.index(ids[number]) >= ids.index(ids[number - 1]):
+        return None
+    return max(one for one in range(number) if ids[one] == ids[number])
 
 
 def _poll(trace: Trace, number: int, poll: int) -> Poll:

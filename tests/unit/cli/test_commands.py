@@ -22,6 +22,7 @@ COMMANDS = (
     "explain",
     "backtest",
     "record",
+    "decide",
     "demo",
     "emulator",
     "drain",
