@@ -66,14 +66,15 @@ class Baseline(NamedTuple):
     requests: int = 0
     errors: int = 0
     nats: float = 0.0
+    calm: Calm = NOTHING_COUNTED
     trouble_since: float | None = None
     trouble_before: float | None = None
     trouble_number: int = 0
     trouble_nats: float = 0.0
-    calm: Calm = NOTHING_COUNTED
 
 
 UNTAUGHT = Baseline()
+_NO_TROUBLE = (None, None, 0, 0.0)
 
 
 def posterior_mean(requests: float, errors: float, floor: float) -> float:
@@ -140,22 +141,23 @@ def last_cells(baseline: Baseline, at: float) -> tuple[Counts, ...]:
 
 def learn(baseline: Baseline, bucket: Bucket, *, floor: float, lift: float) -> Baseline:
     """Return the baseline after a closed *bucket* off probation: judged by the limit so far, then learned."""
-    limit = long_limit(baseline.requests, baseline.errors, floor=floor, lift=lift)
+    requests, errors = baseline.requests, baseline.errors
+    limit = long_limit(requests, errors, floor=floor, lift=lift)
     nats = accumulate(baseline.nats, bucket.errors / bucket.requests / limit)
-    if baseline.nats == 0.0 and baseline.trouble_nats < EPISODE_NATS:
-        is_onset = nats > 0.0
-        baseline = baseline._replace(
-            trouble_since=bucket.start if is_onset else None,
-            trouble_before=bucket.end if is_onset else None,
-            trouble_number=bucket.number,
-            trouble_nats=0.0,
-        )
-        if is_onset:
-            # An episode is left out from its onset on: no cell may lie on both sides of it.
-            baseline = _close_minute(baseline)
-    baseline = _store(baseline, bucket, nats)
-    baseline = baseline._replace(nats=nats, trouble_nats=max(baseline.trouble_nats, nats))
-    return _count_calm(baseline, bucket, limit)
+    since, before, number, highest = baseline[8:]
+    if baseline.nats == 0.0 and highest < EPISODE_NATS:
+        since, before, number, highest = (bucket.start, bucket.end, bucket.number, 0.0) if nats > 0.0 else _NO_TROUBLE
+    # An episode is left out from its onset on: no cell may lie on both sides of it.
+    minutes, minute = _in_minutes(baseline.minutes, baseline.minute, bucket, is_cut=since == bucket.start)
+    hours, hour = _in_hours(baseline.hours, baseline.hour, bucket, nats)
+    requests += bucket.requests
+    errors += bucket.errors
+    if len(hours) > HOURS_MAX - 1:
+        requests, errors, hours = requests - hours[0].requests, errors - hours[0].errors, hours[1:]
+    calm = count_calm(baseline.calm, bucket.requests, bucket.errors, limit)
+    highest = nats if nats > highest else highest
+    learned = Baseline(hours, minutes, hour, minute, requests, errors, nats, calm, since, before, number, highest)
+    return _end_trouble(learned) if calm.is_proved and since is not None else learned
 
 
 def look_on(baseline: Baseline, bucket: Bucket, *, floor: float, lift: float) -> Baseline:
@@ -171,70 +173,62 @@ def look_on(baseline: Baseline, bucket: Bucket, *, floor: float, lift: float) ->
 
 def learn_idle(baseline: Baseline, start: float, end: float) -> Baseline:
     """Return the baseline after [start, end) off probation, in seconds, in which nobody came."""
-    minute = baseline.minute
+    minutes, minute = baseline.minutes, baseline.minute
     if minute is None or end - minute.start > _MINUTE_SECONDS + _SLACK_SECONDS:
-        baseline = _close_minute(baseline)
-        return baseline._replace(minute=Cell(start, end, 0, 0))
+        return baseline._replace(minutes=_keep_minute(minutes, minute), minute=Cell(start, end, 0, 0))
     return baseline._replace(minute=Cell(minute.start, end, minute.requests, minute.errors))
 
 
 def _count_calm(baseline: Baseline, bucket: Bucket, limit: float) -> Baseline:
-    calm = count_calm(baseline.calm, bucket.requests, bucket.errors, limit)
-    if not calm.is_proved or baseline.trouble_since is None:
-        return baseline._replace(calm=calm)
-    since = baseline.trouble_since
+    baseline = baseline._replace(calm=count_calm(baseline.calm, bucket.requests, bucket.errors, limit))
+    return _end_trouble(baseline) if baseline.calm.is_proved else baseline
+
+
+def _end_trouble(baseline: Baseline) -> Baseline:
+    """Return the baseline without trouble; the minutes of an episode are left out from now on."""
+    since, minutes, minute = baseline.trouble_since, baseline.minutes, baseline.minute
+    assert since is not None, "only trouble that began can end"
     if baseline.trouble_nats >= EPISODE_NATS:
-        baseline = _leave_out(baseline, since)
-    return baseline._replace(nats=0.0, trouble_since=None, trouble_before=None, trouble_nats=0.0, calm=calm)
-
-
-def _leave_out(baseline: Baseline, since: float) -> Baseline:
-    minute = baseline.minute
+        minutes = tuple(cell for cell in minutes if cell.start < since - _SLACK_SECONDS)
+        minute = minute if minute and minute.start < since - _SLACK_SECONDS else None
     return baseline._replace(
-        minutes=tuple(cell for cell in baseline.minutes if cell.start < since - _SLACK_SECONDS),
-        minute=minute if minute and minute.start < since - _SLACK_SECONDS else None,
+        minutes=minutes,
+        minute=minute,
+        nats=0.0,
+        trouble_since=None,
+        trouble_before=None,
+        trouble_number=0,
+        trouble_nats=0.0,
     )
 
 
-def _store(baseline: Baseline, bucket: Bucket, nats: float) -> Baseline:
+def _in_minutes(
+    minutes: tuple[Cell, ...], minute: Cell | None, bucket: Bucket, *, is_cut: bool
+) -> tuple[tuple[Cell, ...], Cell]:
     start, end, requests, errors = bucket.start, bucket.end, bucket.requests, bucket.errors
-    hour, minute = baseline.hour, baseline.minute
-    if minute is None or start - minute.start > _MINUTE_SECONDS - _SLACK_SECONDS:
-        baseline = _close_minute(baseline)
-        minute = Cell(start, end, requests, errors)
-    else:
-        minute = Cell(minute.start, max(end, minute.end), minute.requests + requests, minute.errors + errors)
-    if hour is None or start - hour.start > _HOUR_SECONDS - _SLACK_SECONDS:
-        baseline = _close_hour(baseline)
-        hour = Hour(start, requests, errors, nats)
-    else:
-        hour = Hour(hour.start, hour.requests + requests, hour.errors + errors, max(hour.nats_max, nats))
-    return baseline._replace(
-        hour=hour, minute=minute, requests=baseline.requests + requests, errors=baseline.errors + errors
-    )
+    if minute is None or is_cut or start - minute.start > _MINUTE_SECONDS - _SLACK_SECONDS:
+        return _keep_minute(minutes, minute), Cell(start, end, requests, errors)
+    return minutes, Cell(minute.start, max(end, minute.end), minute.requests + requests, minute.errors + errors)
 
 
-def _close_minute(baseline: Baseline) -> Baseline:
-    """Return the baseline without a growing minute; what an onset cut off joins its neighbour where one holds both."""
-    minutes, minute = baseline.minutes, baseline.minute
+def _keep_minute(minutes: tuple[Cell, ...], minute: Cell | None) -> tuple[Cell, ...]:
+    """Return the minutes with *minute* as the newest; what an onset cut off joins its neighbour where one holds it."""
     if minute is None:
-        return baseline
+        return minutes
     if minutes and minute.end - minutes[-1].start <= _MINUTE_SECONDS + _SLACK_SECONDS:
         last = minutes[-1]
-        joined = Cell(last.start, minute.end, last.requests + minute.requests, last.errors + minute.errors)
-        return baseline._replace(minutes=(*minutes[:-1], joined), minute=None)
-    return baseline._replace(minutes=(*minutes, minute)[-MINUTES_MAX + 1 :], minute=None)
+        return (
+            *minutes[:-1],
+            Cell(last.start, minute.end, last.requests + minute.requests, last.errors + minute.errors),
+        )
+    return (*minutes, minute)[-MINUTES_MAX + 1 :]
 
 
-def _close_hour(baseline: Baseline) -> Baseline:
-    """Return the baseline without a growing hour; a day's worth is kept, however long it took to learn it."""
-    if baseline.hour is None:
-        return baseline
-    hours = (*baseline.hours, baseline.hour)
-    forgotten = hours[: -HOURS_MAX + 1]
-    return baseline._replace(
-        hours=hours[-HOURS_MAX + 1 :],
-        hour=None,
-        requests=baseline.requests - sum(one.requests for one in forgotten),
-        errors=baseline.errors - sum(one.errors for one in forgotten),
-    )
+def _in_hours(hours: tuple[Hour, ...], hour: Hour | None, bucket: Bucket, nats: float) -> tuple[tuple[Hour, ...], Hour]:
+    """Return the hours that are over, one more than are kept at most, and the growing one."""
+    start, requests, errors = bucket.start, bucket.requests, bucket.errors
+    if hour is None:
+        return hours, Hour(start, requests, errors, nats)
+    if start - hour.start > _HOUR_SECONDS - _SLACK_SECONDS:
+        return (*hours, hour), Hour(start, requests, errors, nats)
+    return hours, Hour(hour.start, hour.requests + requests, hour.errors + errors, max(hour.nats_max, nats))

@@ -7,7 +7,6 @@ Sources: Ville 1939; Waudby-Smith and Ramdas, "Estimating means of bounded rando
 Shiryaev 1963 for the prior on the onset.
 """
 
-import math
 from typing import NamedTuple
 
 STAKES = (0.15, 0.5, 0.9, 0.99)
@@ -45,9 +44,12 @@ def prior_mass(age: float, poll: float, window: float) -> float:
     the others of the window share the rest evenly: N = max(2, floor(window / poll)) of them, the first included. It
     is a function of time alone, never of the counts, and never more than 1.
     """
-    polls = max(1, math.ceil(age / poll - _WHOLE_POLL))
-    later = max(2, math.floor(window / poll + _WHOLE_POLL)) - 1
-    return FIRST_POLL_MASS + (1 - FIRST_POLL_MASS) * min(later, polls - 1) / later
+    # Both without the first poll; int() rounds towards zero.
+    later = max(1, int(window / poll + _WHOLE_POLL) - 1)
+    reached = int(age / poll - _WHOLE_POLL)
+    if reached >= later:
+        return 1.0
+    return FIRST_POLL_MASS + (1.0 - FIRST_POLL_MASS) * reached / later if reached > 0 else FIRST_POLL_MASS
 
 
 def bet(capital: Capital, *, lift: float, mass: float) -> Capital:
@@ -59,13 +61,14 @@ def bet(capital: Capital, *, lift: float, mass: float) -> Capital:
     cautious, even, bold, boldest, spent = capital
     entering = mass - spent if mass > spent else 0.0
     gain = lift - 1.0
-    return Capital(
-        min(CAPITAL_MAX, (cautious + entering * _W1) * (1.0 + _C1 * gain)),
-        min(CAPITAL_MAX, (even + entering * _W2) * (1.0 + _C2 * gain)),
-        min(CAPITAL_MAX, (bold + entering * _W3) * (1.0 + _C3 * gain)),
-        min(CAPITAL_MAX, (boldest + entering * _W4) * (1.0 + _C4 * gain)),
-        spent + entering,
-    )
+    cautious = (cautious + entering * _W1) * (1.0 + _C1 * gain)
+    even = (even + entering * _W2) * (1.0 + _C2 * gain)
+    bold = (bold + entering * _W3) * (1.0 + _C3 * gain)
+    boldest = (boldest + entering * _W4) * (1.0 + _C4 * gain)
+    if cautious + even + bold + boldest > CAPITAL_MAX:
+        cautious, even = min(CAPITAL_MAX, cautious), min(CAPITAL_MAX, even)
+        bold, boldest = min(CAPITAL_MAX, bold), min(CAPITAL_MAX, boldest)
+    return Capital(cautious, even, bold, boldest, spent + entering)
 
 
 def evidence(capital: Capital) -> float:

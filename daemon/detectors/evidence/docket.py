@@ -78,7 +78,7 @@ def go_live(docket: Docket, live: Live, design: Design) -> Docket:
 def _hand_over(docket: Docket, live: Live, design: Design) -> Docket:
     """Return the docket with the open bucket closed as it is: no bucket holds counts of two deployments."""
     if docket.opened:
-        docket = _close(docket._replace(opened=None), docket.opened, design, may_decide=False)
+        docket = _close(docket, docket.opened, design, clock=docket.clock, owed=docket.owed, may_decide=False)
     docket = _take_blips(docket, live.at, design, is_rolled_back=live.restores is not None)
     is_proved = live.is_first and not live.is_dated
     return docket._replace(
@@ -144,17 +144,18 @@ def observe_late(docket: Docket, requests: int, errors: int) -> Docket:
 
 
 def _count(docket: Docket, poll: Poll, design: Design, *, may_decide: bool) -> Docket:
-    owed, number = docket.owed, docket.number
+    number, _, probation_until, owed, opened, newest, trials, restorations, blips, baseline = docket
     assert number is not None, "counts belong to an activation"
     if not poll.is_missed:
         requests, errors, owed = settle(owed, poll.requests, poll.errors)
-        poll = Poll(poll.start, poll.end, requests, errors)
-    bucket = merge(docket.opened, poll, number)
+        if requests != poll.requests or errors != poll.errors:
+            poll = Poll(poll.start, poll.end, requests, errors)
+    bucket = merge(opened, poll, number)
     if bucket is None:
         return _wait(docket, poll, owed)
-    if not is_full(bucket):
-        return docket._replace(clock=poll.end, owed=owed, opened=bucket)
-    return _close(docket._replace(clock=poll.end, owed=owed, opened=None), bucket, design, may_decide=may_decide)
+    if is_full(bucket):
+        return _close(docket, bucket, design, clock=poll.end, owed=owed, may_decide=may_decide)
+    return Docket(number, poll.end, probation_until, owed, bucket, newest, trials, restorations, blips, baseline)
 
 
 def _wait(docket: Docket, poll: Poll, owed: Owed) -> Docket:
@@ -170,22 +171,25 @@ def is_off_probation(docket: Docket, start: float) -> bool:
     return docket.probation_until is None or start >= docket.probation_until - _SLACK_SECONDS
 
 
-def _close(docket: Docket, bucket: Bucket, design: Design, *, may_decide: bool) -> Docket:
-    trials = docket.trials
+def _close(
+    docket: Docket, bucket: Bucket, design: Design, *, clock: float | None, owed: Owed, may_decide: bool
+) -> Docket:
+    number, _, probation_until, _, _, _, trials, restorations, blips, baseline = docket
     if trials:
-        trials = tuple([_try(one, bucket, docket, design, may_decide=may_decide) for one in trials])
-        if any(_is_over(one, bucket, design) for one in trials) or trials[-1].is_blip_due:
-            docket, trials = _retire(docket, trials, bucket, design)
+        trials = tuple([_try(one, bucket, restorations, design, may_decide=may_decide) for one in trials])
+        # Neither a blip is known nor a trial over before its first window has passed.
+        if bucket.end - trials[0].at >= design.window - _SLACK_SECONDS:
+            blips, trials = _retire(blips, trials, bucket, design)
     teach = learn if is_off_probation(docket, bucket.start) else look_on
-    baseline = teach(docket.baseline, bucket, floor=design.limit_floor, lift=design.lift)
-    return docket._replace(newest=bucket, trials=trials, baseline=baseline)
+    baseline = teach(baseline, bucket, floor=design.limit_floor, lift=design.lift)
+    return Docket(number, clock, probation_until, owed, None, bucket, trials, restorations, blips, baseline)
 
 
-def _try(trial: Trial, bucket: Bucket, docket: Docket, design: Design, *, may_decide: bool) -> Trial:
+def _try(trial: Trial, bucket: Bucket, restorations: tuple[int, ...], design: Design, *, may_decide: bool) -> Trial:
     judged = judge(trial, bucket, design, may_decide=may_decide)
     if judged.held is not Held.ROLLBACK or judged.onset is None:
         return judged
-    if trial.is_first or judged.onset.number in docket.restorations:
+    if trial.is_first or judged.onset.number in restorations:
         # There is nothing to roll back to; and a rollback is never rolled back.
         return judged._replace(held=Held.ALERT)
     return judged
@@ -204,18 +208,18 @@ def _is_over(trial: Trial, bucket: Bucket, design: Design) -> bool:
 
 
 def _retire(
-    docket: Docket, trials: tuple[Trial, ...], bucket: Bucket, design: Design
-) -> tuple[Docket, tuple[Trial, ...]]:
-    """Return the docket with what was learned from *trials*, and those that go on."""
-    blips, going_on = docket.blips, []
+    blips: tuple[float, ...], trials: tuple[Trial, ...], bucket: Bucket, design: Design
+) -> tuple[tuple[float, ...], tuple[Trial, ...]]:
+    """Return the blips with what *trials* taught, and those trials that go on."""
+    going_on = []
     for trial in trials:
         is_over = _is_over(trial, bucket, design)
-        blip = blip_of(trial, bucket.end, window=design.window, is_over=is_over)
+        blip = blip_of(trial, bucket.end, window=design.window, is_over=is_over) if trial.is_blip_due else None
         if blip is not None:
             blips = (*blips, blip)[-BLIPS_MAX:]
         if not is_over:
             going_on.append(trial if blip is None else trial._replace(is_blip_due=False))
-    return docket._replace(blips=blips), tuple(going_on)
+    return blips, tuple(going_on)
 
 
 def deciding(docket: Docket) -> Trial | None:

@@ -16,7 +16,8 @@ _BUCKETS_AGREEING = 2
 class Calm(NamedTuple):
     """What was counted since the last bucket at or above the limit, and for how many buckets it has been enough.
 
-    `was_hot` says whether there ever was such a bucket; `is_proved` that the counts since then prove the end of it.
+    Once the end is proved nothing more is counted. `was_hot` says whether there ever was such a bucket; `is_proved`
+    that the counts since then prove the end of it.
     """
 
     requests: int = 0
@@ -39,10 +40,10 @@ def count_calm(calm: Calm, requests: int, errors: int, limit: float) -> Calm:
     """Return what is known of the calm after one closed bucket; one at or above the *limit* ends it."""
     if errors / requests >= limit:
         return _HOT
+    if calm.is_proved:
+        return calm
     requests += calm.requests
     errors += calm.errors
-    if calm.is_proved:
-        return Calm(requests, errors, calm.agreeing, calm.was_hot, is_proved=True)
     agreeing = calm.agreeing + 1 if is_below(errors, requests, limit) else 0
     return Calm(requests, errors, agreeing, calm.was_hot, agreeing >= _BUCKETS_AGREEING)
 

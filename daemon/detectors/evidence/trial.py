@@ -34,12 +34,8 @@ class Held(StrEnum):
     ROLLBACK = "rollback"
 
 
-class Recent(NamedTuple):
-    """A bucket that closed at *end*, in seconds."""
-
-    end: float
-    requests: int
-    errors: int
+Recent = tuple[float, int, int]
+"""A bucket by the time at which it closed, in seconds, its requests and its errors."""
 
 
 class Trial(NamedTuple):
@@ -97,6 +93,7 @@ def judge(trial: Trial, bucket: Bucket, design: Design, *, may_decide: bool) -> 
     lift = rate / trial.limit
     calm = count_calm(trial.calm, requests, errors, trial.calm_limit)
     nats = 0.0 if calm.is_proved else accumulate(trial.nats, lift)
+    mass = prior_mass(end - trial.at, bucket.poll, design.window) if trial.capital.spent < 1.0 else 1.0
     trial = Trial(
         trial.number,
         trial.at,
@@ -108,7 +105,7 @@ def judge(trial: Trial, bucket: Bucket, design: Design, *, may_decide: bool) -> 
         trial.before,
         trial.requests + requests,
         trial.errors + errors,
-        bet(trial.capital, lift=lift, mass=prior_mass(end - trial.at, bucket.poll, design.window)),
+        bet(trial.capital, lift=lift, mass=mass),
         nats,
         _date(trial, bucket) if nats > 0.0 else None,
         _keep_recent(trial.recent, bucket),
@@ -151,8 +148,9 @@ def _date(trial: Trial, bucket: Bucket) -> Onset:
 
 def _keep_recent(recent: tuple[Recent, ...], bucket: Bucket) -> tuple[Recent, ...]:
     oldest = bucket.end - RECENT_SECONDS + _SLACK_SECONDS
-    kept = tuple([one for one in recent if one.end > oldest])
-    return (*kept, Recent(bucket.end, bucket.requests, bucket.errors))[-RECENT_BUCKETS_MAX:]
+    while recent and (recent[0][0] <= oldest or len(recent) >= RECENT_BUCKETS_MAX):
+        recent = recent[1:]
+    return (*recent, (bucket.end, bucket.requests, bucket.errors))
 
 
 def _decide(trial: Trial, bucket: Bucket, design: Design) -> Trial:
@@ -175,7 +173,7 @@ def gates(trial: Trial, bucket: Bucket, design: Design) -> tuple[Gate, ...]:
 def standing(trial: Trial, bucket: Bucket) -> Standing:
     """Return where *trial* stands at its newest closed *bucket*."""
     onset = trial.onset
-    requests, errors = sum(one.requests for one in trial.recent), sum(one.errors for one in trial.recent)
+    requests, errors = sum(one[1] for one in trial.recent), sum(one[2] for one in trial.recent)
     return Standing(
         evidence=evidence(trial.capital),
         rate=bucket.rate,

@@ -7,7 +7,7 @@ from daemon.detectors.evidence.betting import evidence
 from daemon.detectors.evidence.buckets import Bucket
 from daemon.detectors.evidence.cusum import Onset
 from daemon.detectors.evidence.knobs import Design
-from daemon.detectors.evidence.trial import RECENT_BUCKETS_MAX, Held, Recent, Trial, begin_trial, gates, judge
+from daemon.detectors.evidence.trial import RECENT_BUCKETS_MAX, Held, Trial, begin_trial, gates, judge
 from tests.unit.detectors.evidence.playing import BAD, DEAD, GOOD, Project, a_project
 
 DESIGN = Design()
@@ -57,7 +57,7 @@ def test_no_errors_are_enough_until_there_are_five() -> None:
 def a_trial(**facts: object) -> Trial:
     """Return a trial with a minute of a rate of a tenth behind it, and evidence enough, that lacks age alone."""
     onset = Onset(0.0, 10.0, 1, 1100, 110)
-    recent = (Recent(100.0, 100, 10), Recent(110.0, 100, 10))
+    recent = ((100.0, 100, 10), (110.0, 100, 10))
     known = Trial(1, 0.0, 0.02, 0.0, 90.0, 0.02, 0.005, requests=1100, errors=110, nats=5.0, onset=onset, recent=recent)
     return known._replace(capital=known.capital._replace(cautious=1e6, spent=0.9), **facts)  # type: ignore[arg-type]
 
@@ -93,14 +93,14 @@ def test_a_newest_bucket_below_the_limit_decides_nothing() -> None:
 @pytest.mark.parametrize(("errors", "held"), [(10, Held.ROLLBACK), (4, Held.NOTHING)])
 def test_errors_that_fell_to_less_than_half_are_watched_and_not_acted_upon(errors: int, held: Held) -> None:
     # 10 % since the onset; the newest 30 s, this bucket included, are at (5 + 5 + errors) / 300.
-    recent = (Recent(100.0, 100, 5), Recent(110.0, 100, 5))
+    recent = ((100.0, 100, 5), (110.0, 100, 5))
     assert next_bucket(a_trial(recent=recent), errors=errors).held is held
 
 
 def test_recent_are_the_buckets_closed_in_the_last_thirty_seconds() -> None:
-    recent = (Recent(80.0, 1, 0), Recent(90.0, 2, 0), Recent(90.1, 3, 0), Recent(110.0, 4, 0))
+    recent = ((80.0, 1, 0), (90.0, 2, 0), (90.1, 3, 0), (110.0, 4, 0))
     judged = next_bucket(a_trial(recent=recent))
-    assert judged.recent == (Recent(90.1, 3, 0), Recent(110.0, 4, 0), Recent(120.0, 100, 10))
+    assert judged.recent == ((90.1, 3, 0), (110.0, 4, 0), (120.0, 100, 10))
 
 
 def test_recent_buckets_are_bounded() -> None:
