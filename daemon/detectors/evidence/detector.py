@@ -207,8 +207,7 @@ def _restored(activations: Sequence[Activation], index: int, number: int) -> int
 
 def _deployment(memory: EvidenceMemory, number: int, activations: Sequence[Activation]) -> DeploymentId | None:
     """Return what went live with activation *number*; None when that is no longer on record."""
-    if memory.latest is None:
-        return None
+    assert memory.latest is not None, "what has a number is on record, or was"
     index = len(activations) - 1 - (memory.latest - number)
     return activations[index].deployment.id if 0 <= index < len(activations) else None
 

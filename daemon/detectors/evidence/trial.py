@@ -138,7 +138,7 @@ def _predate(trial: Trial) -> Trial:
 
 
 def _date(trial: Trial, bucket: Bucket) -> Onset:
-    known = trial.onset if trial.nats > 0.0 else None
+    known = trial.onset
     if known is None:
         # A bucket may begin before the activation and hold nothing of that time.
         start = max(bucket.start, trial.at)

@@ -167,6 +167,10 @@ def test_the_gate_is_half_as_much_again_as_the_highest_sum_of_the_day_and_forty_
     assert gate(taught([(100, 0)] * 900 + trouble(100))) == 40.0
 
 
+def test_the_gate_knows_the_very_first_bucket() -> None:
+    assert gate(taught([(100, 50)])) > 2.0
+
+
 def test_the_gate_remembers_an_episode_that_ended_for_a_day() -> None:
     known = taught([(100, 0)] * 30 + trouble(4) + [(100, 0)] * 10)
     highest = gate(known)

@@ -11,6 +11,7 @@ from daemon.core.detector import Finding, Verdict
 from daemon.core.facts import Activation, ActivationOrigin, ErrorRateSample
 from daemon.detectors import decode_memory, encode_memory
 from daemon.detectors.evidence.detector import Evidence, EvidenceMemory
+from daemon.detectors.evidence.trial import Held
 from tests.builders import BAD, FIX, GOOD, MINUTE, OLD, START, a_sample
 
 POLL = timedelta(seconds=10)
@@ -193,6 +194,51 @@ def test_a_train_blames_what_served_at_the_onset() -> None:
     player.polls(BAD, [(100, 10)] * 5)
     player.activations.append(release(FIX, after=5 * POLL))
     assert player.polls(FIX, [(100, 10)] * 7).suspect == BAD.id
+
+
+def test_a_good_deployment_whose_trial_decides_is_not_blamed_for_its_bad_successor() -> None:
+    player = Player()
+    player.activations.append(release())
+    player.polls(BAD, [(100, 0)] * 5)
+    player.activations.append(release(FIX, after=5 * POLL))
+    assert player.polls(FIX, [(100, 10)] * 12).suspect == FIX.id
+    assert [one.number for one in player.memory.docket.trials if one.held is Held.ROLLBACK] == [1, 2]
+
+
+def test_an_activation_that_left_the_record_before_its_first_count_is_passed_over() -> None:
+    player = Player()
+    player.activations += [release(OLD, after=-POLL), release()]
+    player.give(a_sample(GOOD, start=START - 2 * POLL, end=START - POLL / 2, is_late=True))
+    player.activations = player.activations[-1:]
+    player.polls(BAD, [(100, 0)])
+    assert [one.number for one in player.memory.docket.trials] == [2]
+
+
+def test_a_bucket_of_the_one_before_proves_nothing_about_a_release() -> None:
+    player = Player()
+    player.activations.append(release())
+    found = player.polls(BAD, [(20, 0)])
+    assert found.verdict is Verdict.INCONCLUSIVE
+    player.polls(BAD, [(200, 0)] * 2)
+    player.activations.append(release(FIX, after=3 * POLL))
+    assert player.polls(FIX, [(20, 0)]).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_restored_deployment_is_not_called_healthy_by_the_trial_of_another() -> None:
+    player = Player()
+    player.activations.append(release())
+    player.polls(BAD, [(100, 0)] * 3)
+    player.activations.append(release(FIX, after=3 * POLL))
+    player.polls(FIX, [(100, 0)] * 3)
+    player.activations.append(Activation(BAD, START + 6 * POLL, ActivationOrigin.BROUGHT_BACK))
+    assert player.polls(BAD, [(100, 0)] * 9).verdict is Verdict.INCONCLUSIVE
+    assert [one.number for one in player.memory.docket.trials] == [1]
+
+
+def test_what_would_never_be_decided_has_no_time_to_it() -> None:
+    player = Player(min_errors=1_000_000)
+    player.activations.append(release())
+    assert player.polls(BAD, [(100, 10)]).acts_in is None
 
 
 def test_a_restoration_settles_the_breach() -> None:

@@ -127,6 +127,7 @@ def test_thin_trouble_that_began_in_the_window_of_what_still_serves_is_followed_
     assert project.polls([GOOD] * 3).docket.trials == ()
 
 
+@pytest.mark.slow
 def test_a_rollback_that_stands_is_kept_beyond_four_windows_and_an_alert_is_not() -> None:
     held = a_project().release().seconds(4000, BAD)
     assert held.held is Held.ROLLBACK
@@ -155,6 +156,12 @@ def test_missed_polls_alone_never_decide_nor_teach() -> None:
     known = project.docket
     assert project.polls([None] * 50).held is Held.NOTHING
     assert project.docket == known._replace(clock=project.docket.clock)
+
+
+def test_the_prior_of_polls_without_traffic_and_in_an_open_bucket_waits_for_the_next_that_closes() -> None:
+    project = a_project().release().polls([(0, 0)] * 5 + [(30, 0)])
+    assert project.trial.capital.spent == 0.0
+    assert project.polls([(30, 0)]).trial.capital.spent == pytest.approx(0.7 + 6 * 0.3 / 89)
 
 
 def test_a_gap_between_samples_is_missed_polls() -> None:

@@ -89,6 +89,10 @@ def test_a_target_that_was_rolled_back_from_is_skipped() -> None:
     assert decide(activations[:2] + activations[-1:], [GOOD] * 420 + [BAD] * 40) == (431, "A")
 
 
+def test_a_deployment_is_no_way_back_from_itself() -> None:
+    assert decide([(0, "A"), (100, "A")], [GOOD] * 100 + [BAD] * 40) == (None, None)
+
+
 def test_a_target_that_serves_already_means_nothing_to_do() -> None:
     # With the lag the rollback by somebody else is known before the decision is made.
     counts = [GOOD] * 100 + [BAD] * 12 + [GOOD] * 40

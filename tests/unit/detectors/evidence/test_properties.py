@@ -138,6 +138,7 @@ def test_more_traffic_at_the_same_rates_changes_no_gate_on_rates(seed: int, fact
         assert evidence(little.trial.capital) == pytest.approx(evidence(much.trial.capital))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("poll", [10.0, 15.0, 20.0, 30.0, 60.0])
 def test_a_poll_later_is_never_an_earlier_decision(poll: float) -> None:
     decided = []
