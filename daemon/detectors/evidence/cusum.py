@@ -23,7 +23,8 @@ def accumulate(nats: float, lift: float) -> float:
 class Onset(NamedTuple):
     """When the sum last left zero: the bucket [at, before), in seconds, of what went live with activation `number`.
 
-    `requests` and `errors` are counted since then, that bucket's included.
+    `requests` and `errors` are counted since then, that bucket's included; `own_requests` and `own_errors` while that
+    activation still served.
     """
 
     at: float
@@ -31,3 +32,5 @@ class Onset(NamedTuple):
     number: int
     requests: int = 0
     errors: int = 0
+    own_requests: int = 0
+    own_errors: int = 0

@@ -17,6 +17,15 @@ _RATIO_MAX = 0.999
 _RATIO_MIN = 1e-6
 
 
+def likeness_nats(counts: Counts, *, usual: float, rate: float) -> float:
+    """Return how much better the error ratio *rate* explains *counts* than the *usual* one does, in nats."""
+    usual, rate = max(_RATIO_MIN, usual), min(_RATIO_MAX, rate)
+    if rate <= usual:
+        return 0.0
+    failed, served = counts.errors, counts.requests - counts.errors
+    return failed * math.log(rate / usual) + served * math.log((1 - rate) / (1 - usual))
+
+
 def precedence_nats(before: Sequence[Counts], since: Counts, *, usual: float, rate: float, limit: float) -> float:
     """Return how much likelier the errors began in one of the last minutes *before* the activation than after, in nats.
 
@@ -24,16 +33,10 @@ def precedence_nats(before: Sequence[Counts], since: Counts, *, usual: float, ra
     against, and never for it. *usual* is the error ratio of the past day and *rate* the one since the onset; minutes
     below the *limit* are no trouble. 0 where nothing speaks for it.
     """
-    usual, rate = max(_RATIO_MIN, usual), min(_RATIO_MAX, rate)
-    if rate <= usual:
-        return 0.0
-    per_error, per_success = math.log(rate / usual), math.log((1 - rate) / (1 - usual))
-    against = min(0.0, since.errors * per_error + (since.requests - since.errors) * per_success)
-    likeliest = 0.0
-    requests = errors = 0
+    against = min(0.0, likeness_nats(since, usual=usual, rate=rate))
+    likeliest, suffix = 0.0, Counts(0, 0)
     for counts in before:
-        requests += counts.requests
-        errors += counts.errors
-        if errors >= ERRORS_MIN and errors >= limit * requests:
-            likeliest = max(likeliest, errors * per_error + (requests - errors) * per_success)
+        suffix = Counts(suffix.requests + counts.requests, suffix.errors + counts.errors)
+        if suffix.errors >= ERRORS_MIN and suffix.errors >= limit * suffix.requests:
+            likeliest = max(likeliest, likeness_nats(suffix, usual=usual, rate=rate))
     return max(0.0, likeliest + against)

@@ -18,7 +18,7 @@ from daemon.detectors.evidence.buckets import Bucket
 from daemon.detectors.evidence.cusum import EPISODE_NATS, Onset, accumulate
 from daemon.detectors.evidence.gates import RECENT_SECONDS, Standing, examine
 from daemon.detectors.evidence.knobs import Design
-from daemon.detectors.evidence.precedence import precedence_nats
+from daemon.detectors.evidence.precedence import likeness_nats, precedence_nats
 from daemon.detectors.evidence.recovering import NOTHING_COUNTED, Calm, count_calm
 
 _SLACK_SECONDS = 1e-6
@@ -121,6 +121,19 @@ def judge(trial: Trial, bucket: Bucket, design: Design, *, may_decide: bool) -> 
     return _decide(trial, bucket, design)
 
 
+def _is_successors(trial: Trial, bucket: Bucket) -> bool:
+    """Return whether what served at the onset had a stray error, and the trouble began with what serves now.
+
+    The rate since the onset is then less like what it counted itself than the usual rate is. What serves now has a
+    trial of its own.
+    """
+    onset = trial.onset
+    if onset is None or onset.number == bucket.number:
+        return False
+    own, rate = Counts(onset.own_requests, onset.own_errors), onset.errors / onset.requests
+    return likeness_nats(own, usual=trial.usual, rate=rate) < 0.0
+
+
 def _precedence(trial: Trial) -> float:
     """Return how much likelier the errors began before the activation than after it, in nats."""
     onset = trial.onset
@@ -138,12 +151,15 @@ def _predate(trial: Trial) -> Trial:
 
 
 def _date(trial: Trial, bucket: Bucket) -> Onset:
-    known = trial.onset
+    known, requests, errors = trial.onset, bucket.requests, bucket.errors
     if known is None:
         # A bucket may begin before the activation and hold nothing of that time.
         start = max(bucket.start, trial.at)
-        return Onset(start, bucket.end, bucket.number, bucket.requests, bucket.errors)
-    return Onset(known.at, known.before, known.number, known.requests + bucket.requests, known.errors + bucket.errors)
+        return Onset(start, bucket.end, bucket.number, requests, errors, requests, errors)
+    at, before, number, all_requests, all_errors, own_requests, own_errors = known
+    if bucket.number == number:
+        own_requests, own_errors = own_requests + requests, own_errors + errors
+    return Onset(at, before, number, all_requests + requests, all_errors + errors, own_requests, own_errors)
 
 
 def _keep_recent(recent: tuple[Recent, ...], bucket: Bucket) -> tuple[Recent, ...]:
@@ -157,6 +173,8 @@ def _decide(trial: Trial, bucket: Bucket, design: Design) -> Trial:
     # The cheap conditions first: nearly every bucket of a healthy deployment ends here.
     is_worth_a_look = bucket.rate >= trial.limit and evidence(trial.capital) >= design.evidence_min
     if is_worth_a_look and all(gate.passed for gate in gates(trial, bucket, design)):
+        if _is_successors(trial, bucket):
+            return trial._replace(nats=0.0, onset=None)
         if _precedence(trial) < EPISODE_NATS:
             return trial._replace(held=Held.ROLLBACK)
         trial = _predate(trial)

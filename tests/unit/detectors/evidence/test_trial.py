@@ -56,7 +56,7 @@ def test_no_errors_are_enough_until_there_are_five() -> None:
 
 def a_trial(**facts: object) -> Trial:
     """Return a trial with a minute of a rate of a tenth behind it, and evidence enough, that lacks age alone."""
-    onset = Onset(0.0, 10.0, 1, 1100, 110)
+    onset = Onset(0.0, 10.0, 1, 1100, 110, 1100, 110)
     recent = ((100.0, 100, 10), (110.0, 100, 10))
     known = Trial(1, 0.0, 0.02, 0.0, 90.0, 0.02, 0.005, requests=1100, errors=110, nats=5.0, onset=onset, recent=recent)
     return known._replace(capital=known.capital._replace(cautious=1e6, spent=0.9), **facts)  # type: ignore[arg-type]
@@ -194,10 +194,25 @@ def test_a_stray_error_before_the_activation_does_not_clear_it() -> None:
     assert project.held is Held.ROLLBACK
 
 
+def test_a_stray_error_of_the_one_before_does_not_take_the_blame_off_its_bad_successor() -> None:
+    # An error in every 300 visitors is usual here.
+    usual = [(5, 0)] * 59 + [(5, 1)]
+    project = Project().serves_already().polls(usual * 12).release().polls([(5, 0)] * 5 + [(5, 1)])
+    assert 0.0 < project.trial.nats < 0.2
+    project.release().polls([(5, 1)] * 60)
+    assert project.suspect == 2
+    assert len(project.held_at) == 1
+
+
+def test_few_errors_of_the_one_before_that_are_as_many_as_its_successors_are_the_beginning() -> None:
+    project = Project().serves_already().polls([(5, 0)] * 720).release().polls([(5, 1)] * 3).release()
+    assert project.polls([(5, 1)] * 60).suspect == 1
+
+
 def test_a_bucket_that_began_before_the_activation_dates_the_errors_at_it() -> None:
     trial = begin_trial(1, 7.0, UNTAUGHT, DESIGN, sustain=90.0)
     judged = judge(trial, Bucket(0.0, 10.0, 100, 50, 1, 10.0), DESIGN, may_decide=True)
-    assert judged.onset == Onset(7.0, 10.0, 1, 100, 50)
+    assert judged.onset == Onset(7.0, 10.0, 1, 100, 50, 100, 50)
 
 
 def test_the_frozen_numbers_come_from_the_baseline_of_that_moment() -> None:
