@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from daemon.core.guardrail import Posture
 from daemon.detectors import DetectorSettings
+from daemon.detectors.evidence.detector import Evidence
 from daemon.detectors.threshold import Threshold
 from daemon.guardrails.cooldown import Cooldown
 from daemon.guardrails.freshness import Freshness
@@ -172,6 +173,19 @@ def kinds_come_from_a_source(settings: Settings) -> Iterator[Violation]:
                 )
 
 
+def evidence_outlasts_attribution(settings: Settings) -> Iterator[Violation]:
+    """`evidence` judges at least as long as the policy attributes: else its alerts might be acted upon in between."""
+    for base, project in each_project(settings):
+        for index, detector in enumerate(project.detectors):
+            if isinstance(detector, Evidence) and detector.attribution_window < project.attribution_window:
+                yield Violation(
+                    ((*base, "detectors", index, "attribution_window"), (*base, "attribution_window")),
+                    f"the attribution_window {_text(detector.attribution_window)} of evidence is shorter than the "
+                    f"policy's {_text(project.attribution_window)}: what it only tells would be acted upon in between; "
+                    "write the same for both",
+                )
+
+
 def somebody_decides(settings: Settings) -> Iterator[Violation]:
     """A project with posture `automatic` has a detector that may decide, beside those on dry run or that advise."""
     for base, project in each_project(settings):
@@ -302,6 +316,7 @@ LAWS: tuple[Check, ...] = (
     routes_come_from_a_source,
     kinds_come_from_a_source,
     somebody_decides,
+    evidence_outlasts_attribution,
     witnesses_do_not_act_alone,
     sites_belong_to_one_project,
     one_of_each_kind,
@@ -438,7 +453,7 @@ def delay_of(source: SourceSettings) -> timedelta:
 
 def _window(detector: DetectorSettings) -> timedelta:
     """Return how long *detector* waits for counts before it judges them; those without windows of a length do not."""
-    return detector.window if isinstance(detector, Threshold) else timedelta(0)
+    return detector.window if isinstance(detector, Threshold | Evidence) else timedelta(0)
 
 
 def _counts_errors_alone(source: SourceSettings) -> bool:

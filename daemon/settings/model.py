@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from daemon.core.guardrail import Posture
 from daemon.core.policy import Combination, Policy
 from daemon.detectors import DetectorSettings
-from daemon.detectors.threshold import Threshold
+from daemon.detectors.evidence.detector import Evidence
 from daemon.guardrails import GuardrailSettings, complete
 from daemon.settings.drain import DrainReceiverSettings
 from daemon.settings.tokens import FixedToken, Token, TokenFile
@@ -221,7 +221,7 @@ class PolicySettings(Section):
         description="Statuses, 500 to 599, that are no error, such as 501; their answers stay among the requests.",
     )
     detectors: tuple[DetectorSettings, ...] = Field(
-        default=(Threshold(),),
+        default=(Evidence(),),
         min_length=1,
         max_length=8,
         description="The judges of error rates, at most one of each kind.",

@@ -160,6 +160,20 @@ def learn(baseline: Baseline, bucket: Bucket, *, floor: float, lift: float) -> B
     return _end_trouble(learned) if calm.is_proved and since is not None else learned
 
 
+def precede(past: Baseline, present: Baseline) -> Baseline:
+    """Return *present* with what *past* learned of the time before it; its own running sum and trouble stay."""
+    earlier = (*past.hours, *((past.hour,) if past.hour else ()))
+    hours = (*earlier, *present.hours)[-HOURS_MAX + 1 :]
+    every = (*hours, *((present.hour,) if present.hour else ()))
+    minutes = (*past.minutes, *((past.minute,) if past.minute else ()), *present.minutes)
+    return present._replace(
+        hours=hours,
+        minutes=minutes[-MINUTES_MAX + 1 :],
+        requests=sum(one.requests for one in every),
+        errors=sum(one.errors for one in every),
+    )
+
+
 def look_on(baseline: Baseline, bucket: Bucket, *, floor: float, lift: float) -> Baseline:
     """Return the baseline after a closed *bucket* on probation: it can prove the end of trouble, and teaches nothing.
 

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from daemon.core.detector import Finding, Verdict
 from daemon.core.facts import Activation, ActivationOrigin, DeploymentId, ErrorRateSample
+from daemon.detectors.evidence.baseline import UNTAUGHT, precede
 from daemon.detectors.evidence.buckets import BUCKET_SECONDS, Poll
 from daemon.detectors.evidence.docket import (
     EMPTY,
@@ -81,13 +82,13 @@ class Evidence(Knobs):
     def learn(self, memory: EvidenceMemory, samples: Iterable[ErrorRateSample]) -> EvidenceMemory:
         """Return the memory with a baseline learned from *samples* of the past, in order of time, of any deployment.
 
-        A deployment's first attribution window teaches nothing, but for the first deployment's. A memory that has
-        watched production already knows better, and is left as it is.
+        A deployment's first attribution window teaches nothing, but for the first deployment's. What was watched
+        meanwhile came after them; a limit that was frozen already stays as it is.
         """
-        if memory.docket.number is not None:
-            return memory
-        baseline = learn_history(memory.docket.baseline, samples, self.design)
-        return memory._replace(docket=memory.docket._replace(baseline=baseline))
+        past = learn_history(UNTAUGHT, samples, self.design)
+        docket = memory.docket
+        baseline = past if docket.number is None else precede(past, docket.baseline)
+        return memory._replace(docket=docket._replace(baseline=baseline))
 
     def update(
         self, memory: EvidenceMemory, sample: ErrorRateSample, activations: Sequence[Activation] = ()

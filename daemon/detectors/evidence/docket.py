@@ -177,6 +177,8 @@ def _close(
     number, _, probation_until, _, _, _, trials, restorations, blips, baseline = docket
     if trials:
         trials = tuple([_try(one, bucket, restorations, design, may_decide=may_decide) for one in trials])
+        if any(one.held is Held.ALERT for one in trials):
+            trials = tuple([_leave_to_owner(one, trials, design) for one in trials])
         # Neither a blip is known nor a trial over before its first window has passed.
         if bucket.end - trials[0].at >= design.window - _SLACK_SECONDS:
             blips, trials = _retire(blips, trials, bucket, design)
@@ -193,6 +195,20 @@ def _try(trial: Trial, bucket: Bucket, restorations: tuple[int, ...], design: De
         # There is nothing to roll back to; and a rollback is never rolled back.
         return judged._replace(held=Held.ALERT)
     return judged
+
+
+def _leave_to_owner(trial: Trial, trials: tuple[Trial, ...], design: Design) -> Trial:
+    """Return the trial without an alert about errors that may be the doing of a later release, which has its own trial.
+
+    To whoever served before, what a release breaks long after is a late onset; to the release it is its own.
+    """
+    onset = trial.onset
+    if trial.held is not Held.ALERT or onset is None or onset.number == trial.number:
+        return trial
+    owner = next((one for one in trials if one.number == onset.number), None)
+    if owner is None or not 0.0 <= onset.at - owner.at < design.window:
+        return trial
+    return trial._replace(held=Held.NOTHING)
 
 
 def _is_over(trial: Trial, bucket: Bucket, design: Design) -> bool:

@@ -7,6 +7,7 @@ from daemon.backtest.history import ProjectHistory
 from daemon.backtest.labels import Label
 from daemon.core.facts import DeploymentId, ProjectId
 from daemon.core.guardrail import Posture
+from daemon.detectors.evidence.detector import Evidence
 from daemon.detectors.threshold import Threshold
 from daemon.settings import Settings
 from tests.unit.backtest.histories import (
@@ -82,7 +83,7 @@ def test_a_project_has_its_own_policy_and_an_unknown_one_that_of_the_defaults() 
     )
     own, default = policy_of(configured, ProjectId("prj_shop")), policy_of(configured, ProjectId("p_0123456789ab"))
     assert own.detectors == (Threshold(max_error_rate=0.5),)
-    assert (default.detectors, default.posture) == ((Threshold(),), Posture.APPROVE)
+    assert (default.detectors, default.posture) == ((Evidence(),), Posture.APPROVE)
     assert own.poll_gap_max == default.poll_gap_max
     assert compare(a_bad_release(), today=configured, new=configured).is_default is False
     elsewhere = settings(project="prj_blog")

@@ -2,10 +2,20 @@
 
 import json
 
+import pytest
+
 from daemon.core.state import ProjectState
 from daemon.detectors.threshold import Threshold
 from tests.builders import BAD, PROJECT, a_breached_playbook, a_policy, a_released_playbook
 from tests.unit.cli.operating import Operated
+
+
+@pytest.fixture
+def operated(operated: Operated) -> Operated:
+    """A daemon whose projects are judged by the threshold, as the playbook's are."""
+    written = operated.config.read_text().replace("projects:", "defaults: {detectors: [{kind: threshold}]}\nprojects:")
+    operated.config.write_text(written)
+    return operated
 
 
 def words(text: str) -> str:

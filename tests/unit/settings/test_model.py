@@ -127,7 +127,7 @@ def test_the_digest_names_what_was_said_and_not_to_whom(tmp_path: Path) -> None:
 
 BOUNDS = [
     ("poll: {{lease_ttl: {}}}", "34s", "35s"),
-    ("poll: {{interval: {}}}", "31s", "30s"),
+    ("poll: {{interval: {}}}\ndefaults: {{detectors: [{{kind: threshold}}]}}", "31s", "30s"),
     ("defaults: {{detectors: [{{kind: threshold, window: {}}}]}}", "29s", "30s"),
     ("poll: {{interval: {}}}\ndefaults: {{sources: [{{kind: observability}}]}}", "41s", "40s"),
     ("vercel: {{request_timeout: {}}}", "23s", "22s"),

@@ -15,6 +15,7 @@ from daemon.detectors.evidence.baseline import (
     long_limit,
     look_on,
     posterior_mean,
+    precede,
     span_counts,
 )
 from daemon.detectors.evidence.buckets import Bucket
@@ -194,3 +195,14 @@ def test_on_probation_nothing_is_learned_but_trouble_can_be_proved_over() -> Non
 def test_on_probation_errors_raise_nothing() -> None:
     known = taught([(100, 0)] * 10)
     assert look_on(known, Bucket(100.0, 110.0, 100, 100, 1, 10.0), floor=THETA, lift=LIFT) == known
+
+
+def test_the_past_lies_before_what_was_watched_and_a_day_of_it_is_kept() -> None:
+    past = taught([(1_000, 1)] * 30, poll=3600.0)
+    present = taught([(100, 2)] * 60, start=30 * 3600.0)
+    both = precede(past, present)
+    assert [one.start for one in both.hours] == [hour * 3600.0 for hour in range(7, 30)]
+    assert (both.requests, both.errors) == (23 * 1_000 + 6_000, 23 + 120)
+    assert (both.nats, both.minute, both.hour) == (present.nats, present.minute, present.hour)
+    assert both.minutes[-len(present.minutes) :] == present.minutes
+    assert precede(UNTAUGHT, present) == present

@@ -373,13 +373,26 @@ def test_a_release_that_had_its_time_before_we_came_is_not_tried() -> None:
     assert [one.number for one in memory.docket.trials] == [1]
 
 
-def test_a_history_teaches_a_memory_that_has_seen_nothing_and_no_other() -> None:
+def test_a_history_teaches_what_was_normal_before() -> None:
     detector = Evidence()
     past = [a_sample(GOOD, start=START - (60 - index) * MINUTE, errors=4) for index in range(60)]
     memory = detector.learn(detector.begin(), past)
     memory, _ = detector.update(memory, a_sample(BAD), [FIRST, release()])
     assert memory.docket.trials[-1].limit == pytest.approx(2 * 240.5 / 6100, rel=0.05)
-    assert detector.learn(memory, past) == memory
+
+
+def test_a_history_that_comes_after_the_first_counts_teaches_the_same_and_moves_no_limit_that_is_frozen() -> None:
+    detector = Evidence()
+    past = [a_sample(GOOD, start=START - (60 - index) * MINUTE, errors=4) for index in range(50)]
+    memory = detector.begin()
+    for index in range(50, 60):
+        memory, _ = detector.update(memory, a_sample(GOOD, start=START - (60 - index) * MINUTE, errors=4), [FIRST])
+    late = detector.learn(memory, past)
+    assert (late.docket.baseline.requests, late.docket.baseline.errors) == (6000, 240)
+    assert late.docket.baseline.nats == memory.docket.baseline.nats
+    tried, _ = detector.update(memory, a_sample(BAD), [FIRST, release()])
+    assert tried.docket.trials
+    assert detector.learn(tried, past).docket.trials == tried.docket.trials
 
 
 def test_a_restart_before_any_sample_changes_no_finding() -> None:
@@ -400,3 +413,25 @@ def test_says_what_it_is() -> None:
         "with evidence that one good deployment in 1,000 ever shows"
     )
     assert "as learned" in Evidence(sustain="auto").rule
+
+
+@pytest.mark.parametrize("watched_minutes", [3, 20])
+def test_what_served_before_raises_no_alert_about_errors_that_a_release_may_have_brought(watched_minutes: int) -> None:
+    # The first deployment on record is on trial too, since nobody knows for how long it has served. To that trial the
+    # errors are either a late onset or those of a deployment with nothing before it; both would be told too early.
+    detector, known = Evidence(), [Activation(GOOD, None, ActivationOrigin.FIRST_SEEN)]
+    memory = detector.begin()
+    for index in range(watched_minutes):
+        memory, _ = detector.update(memory, a_sample(GOOD, start=START + index * MINUTE, requests=1_200), known)
+    live = START + watched_minutes * MINUTE
+    known = [*known, Activation(BAD, live, ActivationOrigin.RELEASE)]
+    found = []
+    for index in range(12):
+        start = live + index * MINUTE / 4
+        sample = a_sample(BAD, start=start, end=start + MINUTE / 4, requests=300, errors=75)
+        memory, finding = detector.update(memory, sample, known)
+        found.append(finding)
+    breaching = [one for one in found if one.verdict is Verdict.BREACHING]
+    assert {one.suspect for one in breaching} == {BAD.id}
+    assert found.index(breaching[0]) == 7, "after 90 s and the newest 30 s"
+    assert breaching[0].onset_at == live

@@ -3,7 +3,7 @@
 import pytest
 
 from daemon.detectors.evidence.buckets import Owed, Poll
-from daemon.detectors.evidence.docket import TRIALS_MAX, Live, date_back, go_live, observe, observe_late
+from daemon.detectors.evidence.docket import TRIALS_MAX, Live, date_back, deciding, go_live, observe, observe_late
 from daemon.detectors.evidence.trial import Held
 from tests.unit.detectors.evidence.playing import BAD, DEAD, GOOD, Project, a_project
 
@@ -221,10 +221,19 @@ def test_nothing_is_decided_before_the_counts_reach_a_change_that_is_known() -> 
     assert project.polls([BAD]).held is Held.ROLLBACK
 
 
-def test_the_oldest_decision_speaks_and_a_rollback_before_an_alert() -> None:
+def test_what_is_late_for_the_one_before_is_left_to_the_release_that_may_have_done_it() -> None:
     project = a_project().release().seconds(890).release().polls([GOOD] * 2 + [DEAD] * 5)
-    assert [one.held for one in project.docket.trials] == [Held.ALERT, Held.ROLLBACK]
+    assert [one.held for one in project.docket.trials] == [Held.NOTHING, Held.ROLLBACK]
     assert project.suspect == 2
+
+
+def test_the_oldest_decision_speaks_and_a_rollback_before_an_alert() -> None:
+    project = a_project().release().seconds(300).release().polls([GOOD] * 2)
+    older, newer = project.docket.trials
+    alert, rollback = older._replace(held=Held.ALERT), newer._replace(held=Held.ROLLBACK)
+    assert deciding(project.docket) is None
+    assert deciding(project.docket._replace(trials=(alert, rollback))) == rollback
+    assert deciding(project.docket._replace(trials=(alert, newer._replace(held=Held.ALERT)))) == alert
 
 
 def test_a_healthy_fix_ends_an_incident_and_the_next_bad_one_is_blamed() -> None:
