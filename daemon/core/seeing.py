@@ -1,6 +1,8 @@
 """How well a project is seen: what could be read, how old it is, and whom to tell when nobody watches any more."""
 
+import math
 from dataclasses import replace
+from datetime import timedelta
 
 from daemon.core.command import Notify, Severity
 from daemon.core.event import ReadFailed, ReadTarget, SamplesObserved
@@ -13,6 +15,13 @@ from daemon.core.turn import Turn
 
 POLLS_UNREAD_MAX = 3
 """So many polls in a row without an answer, and nobody can say what visitors get."""
+
+SILENT_REQUESTS = 50.0
+"""Where so many requests are missing, by what came of late, silence is no quiet hour."""
+SILENT_FOR_MAX = timedelta(hours=24)
+"""A silence that has lasted so long is how it is now."""
+_TRAFFIC_MINUTES = 30.0
+"""How fast the usual traffic is learned and forgotten, in minutes of counted time."""
 
 _DOUBTS = (SignalReason.WITNESS_ONLY, SignalReason.DISAGREEING)
 """Troubles that make a person necessary, the worse one last."""
@@ -43,7 +52,19 @@ def note_counts(turn: Turn, event: SamplesObserved) -> None:
         troubles=event.troubles,
         witnessed=turn.moment if is_witnessed else turn.state.witnessed,
         counted=turn.moment if has_traffic else turn.state.counted,
+        traffic=_usual_traffic(turn.state, event),
     )
+
+
+def _usual_traffic(state: ProjectState, event: SamplesObserved) -> float:
+    """Return the requests a minute as of late, an exponential mean over counted time; unchanged where none is known."""
+    fresh = [one for one in event.samples if not one.is_late]
+    since = state.samples_until or min((one.start for one in fresh), default=event.complete_until)
+    minutes = (event.complete_until - since).total_seconds() / 60
+    if minutes <= 0 or any(one.requests is None for one in fresh):
+        return state.traffic
+    kept = math.exp(-minutes / _TRAFFIC_MINUTES)
+    return kept * state.traffic + (1 - kept) * sum(one.requests or 0 for one in fresh) / minutes
 
 
 def rule_signal(turn: Turn) -> None:
@@ -55,6 +76,7 @@ def rule_signal(turn: Turn) -> None:
         _rule_on_lost_reads,
         _rule_on_old_look,
         _rule_on_lag,
+        _rule_on_silence,
         _rule_on_doubts,
         _rule_on_failed_reads,
         _rule_on_gap,
@@ -100,6 +122,20 @@ def _rule_on_lag(turn: Turn) -> Signal | None:
         return None
     sentence = f"the newest complete counts are {age:.0f} s old, {lag_max:.0f} s allowed"
     return Signal(SignalState.BLIND, SignalReason.LAGGING, sentence, turn.moment)
+
+
+def _rule_on_silence(turn: Turn) -> Signal | None:
+    """Blind while a busy site counts nobody: source or site is broken, and nobody can tell which."""
+    counted = turn.state.counted
+    if counted is None or _counts_age_seconds(turn) <= turn.policy.lag_max.total_seconds():
+        return None
+    silent = turn.moment.elapsed - counted.elapsed
+    is_missed = turn.state.traffic * silent / 60 >= SILENT_REQUESTS
+    if not is_missed or silent <= turn.policy.lag_max.total_seconds() or silent > SILENT_FOR_MAX.total_seconds():
+        return None
+    usual = f"{turn.state.traffic:.0f} a minute were usual"
+    sentence = f"{turn.state.source} has counted nobody for {silent:.0f} s, where {usual}"
+    return Signal(SignalState.BLIND, SignalReason.NO_TRAFFIC, sentence, counted)
 
 
 def _rule_on_failed_reads(turn: Turn) -> Signal | None:

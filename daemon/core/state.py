@@ -97,13 +97,13 @@ class ProjectState:
 
     `alias_job` is when the newest alias job was asked for. `memories` are those of detectors that follow
     production; once `is_past_known` they have learned from what was before the daemon came. `samples_until` is the
-    watermark of the newest reading (None before the first), `counted` when visitors were last counted,
-    `cycle_ended` when a poll was last told to its end. `troubles` are those of sources beside the one that counted.
-    `signal` is how well all this lets us see, as ruled at the last poll's end. `witnessed` is when a mere witness
-    was judged last. `told_promotions` holds when webhooks said that a deployment was promoted. `acknowledged` holds
-    the deployments of breaches that a person has taken, until they are over. `sends` counts rollback requests by
-    suspect and `rolled_back` holds the suspects whose rollback was observed: these two grow by one an incident and
-    are kept for ever.
+    watermark of the newest reading (None before the first), `counted` when visitors were last counted, `traffic`
+    how many requests a minute came of late, `cycle_ended` when a poll was last told to its end. `troubles` are
+    those of sources beside the one that counted. `signal` is how well all this lets us see, as ruled at the last
+    poll's end. `witnessed` is when a mere witness was judged last. `told_promotions` holds when webhooks said that
+    a deployment was promoted. `acknowledged` holds the deployments of breaches that a person has taken, until they
+    are over. `sends` counts rollback requests by suspect and `rolled_back` holds the suspects whose rollback was
+    observed: these two grow by one an incident and are kept for ever.
     """
 
     project: ProjectId
@@ -120,6 +120,7 @@ class ProjectState:
     unread: Mapping[ReadTarget, Unread] = field(default_factory=dict)
     troubles: tuple[SourceTrouble, ...] = ()
     counted: Instant | None = None
+    traffic: float = 0.0
     cycle_ended: Instant | None = None
     signal: Signal | None = None
     is_blindness_paged: bool = False

@@ -303,7 +303,7 @@ def _is_news(step: _Step) -> bool:
 def _lasting(state: ProjectState) -> tuple[object, ...]:
     """Return *state* without what every quiet poll changes and the next one would find out again."""
     signal = (state.signal.state, state.signal.reason) if state.signal else None
-    quiet = replace(state, production_seen=None, samples_until=None, cycle_ended=None, signal=None)
+    quiet = replace(state, production_seen=None, samples_until=None, traffic=0.0, cycle_ended=None, signal=None)
     return replace(quiet, decision=Decision(state.decision.reason, "")), signal
 
 

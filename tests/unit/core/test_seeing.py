@@ -116,7 +116,7 @@ def test_I_09_counts_that_come_and_are_older_than_the_bound_say_nothing_of_now(a
 
 def test_I_02_a_source_that_counts_nobody_is_neither_healthy_nor_a_reason_to_wake_anybody() -> None:
     watcher = Watcher()
-    watcher.counts(age=0)
+    watcher.counts(age=0, visitors=10)
     until = watcher.seconds
     for _ in range(100):
         watcher.counts(age=watcher.seconds + POLL - until, visitors=0)
@@ -233,3 +233,58 @@ def test_routes_are_wanted_where_a_detector_judges_them(
     detectors: tuple[BurnRate | Threshold, ...], wanted: bool
 ) -> None:
     assert wants_routes(a_policy(detectors=detectors)) is wanted
+
+
+# Silence
+
+
+def after_silence(*, visitors: int, polls: int) -> Watcher:
+    """Two hours of visits, and then a watermark that stands still, as where a source answers and has nothing new."""
+    watcher = Watcher()
+    for _ in range(480):
+        watcher.counts(visitors=visitors)
+    until = watcher.seconds
+    for _ in range(polls):
+        watcher.counts(age=watcher.seconds + POLL - until, visitors=0)
+    return watcher
+
+
+BLIND, QUIET = (SignalState.BLIND, SignalReason.NO_TRAFFIC), (SignalState.DEGRADED, SignalReason.NO_TRAFFIC)
+
+
+@pytest.mark.parametrize(
+    ("visitors", "polls", "sight"),
+    [
+        # Four hundred a minute: missed as soon as counts may be no older.
+        (100, 20, SEEING),
+        (100, 21, BLIND),
+        # Four a minute: fifty are missing after a bit more than twelve minutes.
+        (1, 21, QUIET),
+        (1, 45, QUIET),
+        (1, 60, BLIND),
+    ],
+)
+def test_I_01_a_site_that_counts_nobody_where_fifty_would_have_come_is_seen_by_nobody(
+    visitors: int, polls: int, sight: object
+) -> None:
+    watcher = after_silence(visitors=visitors, polls=polls)
+    assert watcher.sight == sight
+    if sight == BLIND:
+        assert watcher.signal.since.elapsed == 480 * POLL, "since visitors were counted last"
+        assert "a minute were usual" in watcher.signal.sentence
+
+
+def test_a_silence_wakes_somebody_once_and_after_a_day_it_is_how_it_is_now() -> None:
+    day = round(24 * 3600 / POLL)
+    watcher = after_silence(visitors=100, polls=day)
+    assert watcher.sight == BLIND
+    assert len(watcher.told) == 1
+    watcher.counts(age=(day + 1) * POLL, visitors=0)
+    assert watcher.sight == QUIET
+
+
+def test_errors_alone_tell_nothing_of_usual_traffic() -> None:
+    watcher = Watcher()
+    sample = ErrorRateSample(BAD.id, an_instant(0).at, an_instant(60).at, None, 9)
+    watcher.tell(SamplesObserved(an_instant(60), "logs", (sample,), an_instant(60).at))
+    assert watcher.state.traffic == 0.0
