@@ -5,6 +5,7 @@ import typer
 from daemon import __version__
 from daemon.cli import (
     backtest,
+    certify,
     check_config,
     decide,
     demo,
@@ -48,6 +49,7 @@ def _root(
 
 app.command("run")(run.run)
 app.command("check-config")(check_config.check_config)
+app.command("certify")(certify.certify)
 app.command("doctor")(doctor.doctor)
 app.command("status")(status.status)
 app.command("explain")(explain.explain)

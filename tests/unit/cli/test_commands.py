@@ -17,6 +17,7 @@ TREE = Path(__file__).resolve().parents[3]
 COMMANDS = (
     "run",
     "check-config",
+    "certify",
     "doctor",
     "status",
     "explain",
