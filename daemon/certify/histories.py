@@ -28,23 +28,33 @@ _KEPT = 7
 _EVERY_SECONDS = 40 * MINUTE
 
 
-def healthy_again(rng: random.Random, scene: Scene) -> Trace:
-    """Return one more healthy release of a project with seven kept ones, 40 min apart.
+def warm_healthy(rng: random.Random, scene: Scene) -> Trace:
+    """Return one more healthy release of a project with seven kept ones, 40 min apart, none of which started cold."""
+    return _history(rng, scene, healthy("history-healthy"), size=0.0, blip=0.0)
 
-    Two projects in five have no cold start; the others' lasts 10 to 150 s at 5 to 60 %, give or take a fifth each time.
+
+def warm_jump_10(rng: random.Random, scene: Scene) -> Trace:
+    """Return a release with a jump to 10 % on such a project."""
+    return _history(rng, scene, bad("history-jump-10", scene, size=0.1), size=0.1, blip=0.0)
+
+
+def cold_healthy(rng: random.Random, scene: Scene) -> Trace:
+    """Return one more healthy release of a project whose releases all start cold.
+
+    For 30 to 150 s, give or take a fifth each time, 5 to 60 % fail.
     """
-    return _history(rng, scene, healthy("history-healthy"), size=0.0)
+    return _history(rng, scene, healthy("cold-history-healthy"), size=0.0, blip=rng.uniform(30, 150))
 
 
-def jump_10(rng: random.Random, scene: Scene) -> Trace:
+def cold_jump_10(rng: random.Random, scene: Scene) -> Trace:
     """Return a release with a jump to 10 % on such a project; its cold start fails besides."""
-    return _history(rng, scene, bad("history-jump-10", scene, size=0.1), size=0.1)
+    truth = bad("cold-history-jump-10", scene, size=0.1)
+    return _history(rng, scene, truth, size=0.1, blip=rng.uniform(30, 150))
 
 
-def _history(rng: random.Random, scene: Scene, truth: Truth, *, size: float) -> Trace:
+def _history(rng: random.Random, scene: Scene, truth: Truth, *, size: float, blip: float) -> Trace:
     requests = arrivals(rng, scene, after_seconds=HOUR)
     base = [base_ratio(rng)] * len(requests)
-    blip = 0.0 if rng.random() < 0.4 else rng.uniform(10, 150)
     ratio = rng.uniform(0.05, 0.6)
     times = [-(number + 1) * _EVERY_SECONDS for number in reversed(range(_KEPT))]
     assert times[0] > -BEFORE_SECONDS, "the history has room for all of them"

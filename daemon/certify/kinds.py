@@ -59,16 +59,22 @@ STORIES = (
     Kind("healthy-then-bad", Label.BAD, "a bad release soon after a healthy one", stories.healthy_then_bad),
     Kind("bad-fix", Label.BAD, "a fix that fixes nothing", stories.bad_fix),
     Kind("rollback-does-not-help", Label.BAD, "damage that outlasts the rollback", stories.no_help),
+    Kind("unvisited", Label.BAD, "a broken release that nobody sees for 20 to 50 min", stories.unvisited),
     Kind("dirty-feed-bad", Label.BAD, "a broken release in a dirty feed", stories.dirty_feed_bad),
     Kind("healed-by-next", Label.HEALTHY, "a fault that the next release heals", stories.healed_by_next),
     Kind("healthy-train", Label.HEALTHY, "five healthy releases in a row", stories.healthy_train),
+    Kind("cold-train", Label.HEALTHY, "five healthy releases in a row, each with a cold start", stories.cold_train),
     Kind("good-fix", Label.HEALTHY, "a fix that is well", stories.good_fix),
     Kind("dirty-feed-healthy", Label.HEALTHY, "a healthy release in a dirty feed", stories.dirty_feed_healthy),
     Kind("just-before-seen-late", Label.OUTAGE, "an outage just before the release, seen late", outages.seen_late),
 )
 HISTORIES = (
-    Kind("history-healthy", Label.HEALTHY, "a cold start as long as ever", histories.healthy_again),
-    Kind("history-jump-10", Label.BAD, "a jump to 10 % on a project with a history", histories.jump_10, 0.10),
+    Kind("history-healthy", Label.HEALTHY, "no cold start, as ever", histories.warm_healthy),
+    Kind("history-jump-10", Label.BAD, "a jump to 10 % where releases never start cold", histories.warm_jump_10, 0.10),
+    Kind("cold-history-healthy", Label.HEALTHY, "a cold start as long as ever", histories.cold_healthy),
+    Kind(
+        "cold-history-jump-10", Label.BAD, "a jump to 10 % and the usual cold start", histories.cold_jump_10, 0.10
+    ),
 )
 BY_NAME = {kind.name: kind for kind in (*HEALTHY, *BAD, *OUTAGES, *STORIES, *HISTORIES)}
 

@@ -36,6 +36,7 @@ def draw_plot(certificate: Certificate, path: Path) -> None:
     labels = [f"{size:g} %\n{row.missed}/{row.runs} missed" for size, row in zip(ticks, rows, strict=True)]
     axes.set_xticks(ticks, labels)
     axes.minorticks_off()
+    axes.set_xlim(min(ticks, default=1.0) / 1.3, max(ticks, default=100.0) * 1.3)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("requests that fail since the release")
     axes.set_ylabel("seconds from the first errors to the decision")

@@ -28,6 +28,7 @@ from daemon.certify.scene import (
 from daemon.certify.trace import Release, Trace, Truth
 
 NEXT = "dpl_B"
+_TRAIN = ("dpl_A", "dpl_B", "dpl_C", "dpl_D", "dpl_E")
 _SIZES = (0.1, 0.3, 0.6, 1.0)
 _AFTER_SECONDS = 1.5 * HOUR
 _FIX_AFTER_SECONDS = 45 * MINUTE
@@ -83,17 +84,25 @@ def healed_by_next(rng: random.Random, scene: Scene) -> Trace:
 
 
 def healthy_train(rng: random.Random, scene: Scene) -> Trace:
-    """Return five healthy deployments 1 to 5 min apart, each with a cold start of 10 to 60 s at 5 to 60 %."""
+    """Return five healthy deployments 1 to 5 min apart, of which the first starts cold: 30 to 90 s at 5 to 60 %."""
+    blips = [(rng.uniform(30, 90), rng.uniform(0.05, 0.6))]
+    return _train(rng, scene, "healthy-train", blips)
+
+
+def cold_train(rng: random.Random, scene: Scene) -> Trace:
+    """Return five healthy deployments 1 to 5 min apart that all start cold: for 10 to 45 s each, at 5 to 60 %."""
+    return _train(rng, scene, "cold-train", [(rng.uniform(10, 45), rng.uniform(0.05, 0.6)) for _ in _TRAIN])
+
+
+def unvisited(rng: random.Random, scene: Scene) -> Trace:
+    """Return a release that fails for all its visitors, of whom the first come 20 to 50 min after it went live."""
+    first = rng.uniform(20, 50) * MINUTE
     requests, base = _project(rng, scene)
-    releases: list[tuple[float, str]] = []
-    ratios = {PREVIOUS: base}
-    at = 0.0
-    for name in "ABCDE":
-        releases.append((at, f"dpl_{name}"))
-        blip = at + rng.uniform(10, 60)
-        ratios[f"dpl_{name}"] = _failing(base, scene, at, blip, ratio=rng.uniform(0.05, 0.6))
-        at += rng.uniform(1, 5) * MINUTE
-    return _story(rng, scene, healthy("healthy-train"), requests, ratios=ratios, releases=releases)
+    for poll in range(scene.released, scene.poll_at(first)):
+        requests[poll] = 0
+    after = _failing(base, scene, 0, None, ratio=1.0)
+    truth = bad("unvisited", scene, size=1.0, onset_seconds=first)
+    return one_release(rng, scene, truth, requests, before=Failing(base), after=Failing(after))
 
 
 def bad_fix(rng: random.Random, scene: Scene) -> Trace:
@@ -152,6 +161,18 @@ def _after_incident(rng: random.Random, scene: Scene, kind: str, *, size: float,
     releases = [(0.0, SUSPECT), (20 * MINUTE, PREVIOUS), (fix_at, NEXT)]
     trace = _story(rng, scene, truth, requests, ratios=ratios, releases=releases)
     return replace(trace, goes_on=True)
+
+
+def _train(rng: random.Random, scene: Scene, kind: str, blips: Sequence[tuple[float, float]]) -> Trace:
+    """Return a train of healthy deployments; *blips* are seconds and error ratio of the first ones' cold starts."""
+    requests, base = _project(rng, scene)
+    ratios, releases, at = {PREVIOUS: base}, list[tuple[float, str]](), 0.0
+    warm = [(0.0, 0.0)] * (len(_TRAIN) - len(blips))
+    for name, (seconds, ratio) in zip(_TRAIN, [*blips, *warm], strict=True):
+        releases.append((at, name))
+        ratios[name] = _failing(base, scene, at, at + seconds, ratio=ratio)
+        at += rng.uniform(1, 5) * MINUTE
+    return _story(rng, scene, healthy(kind), requests, ratios=ratios, releases=releases)
 
 
 def _project(rng: random.Random, scene: Scene) -> tuple[list[int], Ratios]:

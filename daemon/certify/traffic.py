@@ -15,6 +15,8 @@ _MIXED = "mixed"
 _MIXED_MIN, _MIXED_MAX = 0.5, 100_000.0
 _SHAPES = ("flat", "daily", "bursts", "quiet")
 _BLOCK_SECONDS = 600
+_QUIET = 0.1
+"""What is left of the traffic when it is quiet; a release that nobody sees at all is a story of its own."""
 
 
 class BadTraffic(ValueError):
@@ -61,7 +63,7 @@ def visitors(rng: random.Random, *, polls: int, poll_seconds: float, requests_pe
 
 
 def _levels(rng: random.Random, shape: str, poll_seconds: float) -> Iterator[float]:
-    """Yield the share of the mean that each poll gets: the whole day, ten busy minutes in an hour, or some of them."""
+    """Yield the share of the mean that each poll gets: a wave over the day, or a level for each ten minutes."""
     at, phase = 0.0, rng.uniform(0, DAY_SECONDS)
     block, level = -1, 1.0
     while True:
@@ -76,5 +78,5 @@ def _levels(rng: random.Random, shape: str, poll_seconds: float) -> Iterator[flo
 
 def _block_level(rng: random.Random, shape: str) -> float:
     if shape == "bursts":
-        return rng.uniform(3, 6) if rng.random() < 1 / 6 else 0.5
-    return 1.5 if rng.random() < 2 / 3 else 0.0
+        return rng.uniform(3, 6) if rng.random() < 1 / 6 else 0.3
+    return 1.45 if rng.random() < 2 / 3 else _QUIET

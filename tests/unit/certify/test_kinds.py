@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from daemon.certify.kinds import BAD, BY_NAME, HEALTHY, OUTAGES, STORIES, Kind, draw
+from daemon.certify.kinds import BAD, BY_NAME, HEALTHY, HISTORIES, OUTAGES, STORIES, Kind, draw
 from daemon.certify.scene import PREVIOUS, SUSPECT
 from daemon.certify.trace import Label, Trace
 from daemon.certify.traffic import Traffic
@@ -203,9 +203,23 @@ def test_trains_go_back_to_what_served_before_the_fault() -> None:
     assert a_trace("healthy-then-bad").truth.target == SUSPECT
 
 
-def test_a_healthy_train_has_five_releases() -> None:
-    trace = a_trace("healthy-train")
-    assert [one.deployment for one in trace.releases[1:]] == [f"dpl_{name}" for name in "ABCDE"]
+@pytest.mark.parametrize(("name", "cold"), [("healthy-train", 1), ("cold-train", 5)])
+def test_trains_have_five_healthy_releases_of_which_the_first_or_all_start_cold(name: str, cold: int) -> None:
+    trace = draw(BY_NAME[name], a_scene(10), seed=7, number=2)
+    releases = trace.releases[1:]
+    assert [one.deployment for one in releases] == [f"dpl_{letter}" for letter in "ABCDE"]
+    starts = [ratio(trace, one.deployment, one.poll, one.poll + 2) > 0.01 for one in releases]
+    assert starts == [True] * cold + [False] * (5 - cold)
+    assert all(ratio(trace, one.deployment, one.poll + 10, trace.polls) < 0.005 for one in releases)
+
+
+def test_nobody_sees_an_unvisited_release_before_its_onset() -> None:
+    trace = a_trace("unvisited")
+    onset, read = trace.truth.onset_poll, trace.counts[SUSPECT]
+    assert onset is not None
+    assert 20 * 60 - 30 <= (onset - trace.live_from) * 30 <= 50 * 60
+    assert not any(read.requests[: onset - trace.live_from])
+    assert ratio(trace, SUSPECT, onset, trace.polls) == 1.0
 
 
 @pytest.mark.parametrize("name", ["bad-fix", "good-fix"])
@@ -223,11 +237,14 @@ def test_damage_that_outlasts_the_rollback_stays_on_what_served_before() -> None
     assert ratio(trace, PREVIOUS, trace.live_from, trace.polls) == pytest.approx(trace.truth.size, rel=0.1)
 
 
-def test_histories_have_seven_kept_releases_before_the_one_that_is_judged() -> None:
-    trace = a_trace("history-jump-10")
+@pytest.mark.parametrize(("name", "is_cold"), [("history-jump-10", False), ("cold-history-jump-10", True)])
+def test_histories_have_seven_kept_releases_before_the_one_that_is_judged(name: str, is_cold: bool) -> None:
+    trace = a_trace(name)
+    kept = [ratio(trace, one.deployment, one.poll, one.poll + 1) > 0.03 for one in trace.releases[1:-1]]
+    assert kept == [is_cold] * 7
     assert [one.poll < trace.live_from for one in trace.releases[1:]] == [True] * 7 + [False]
     assert trace.truth.target == trace.releases[-2].deployment
 
 
 def test_every_name_is_used_once() -> None:
-    assert len(BY_NAME) == len(HEALTHY) + len(BAD) + len(OUTAGES) + len(STORIES) + 2
+    assert len(BY_NAME) == len(HEALTHY) + len(BAD) + len(OUTAGES) + len(STORIES) + len(HISTORIES)
