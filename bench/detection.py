@@ -1,9 +1,10 @@
 """Measures how well the rules judge: false rollbacks, misses, delays and wrong rollbacks, beside the numbers to beat.
 
-Run: python -m bench.detection [--days N] [--seed S] [--workers W] [--rule NAME ...]. Every rule is told the same
-stories through the daemon's own `step`, with traffic from 0.5 to 100,000 requests a second and no lag: delays are those
-on the counts as read. `--seed` chooses the stories; take a fresh one to see what a change is worth. The last two rules
-compare a fixed sustain with a learned one, on a fleet of projects with seven kept deployments; one in four starts cold.
+Run: python -m bench.detection [--days N] [--seed S] [--workers W] [--healthy] [--rule NAME ...]. Every rule is told
+the same stories through the daemon's own `step`, with traffic from 0.5 to 100,000 requests a second and no lag: delays
+are those on the counts as read. `--seed` chooses the stories; take a fresh one to see what a change is worth. The last
+two rules compare a fixed sustain with a learned one, on a fleet of projects with seven kept deployments; one in four
+starts cold.
 """
 
 import argparse
@@ -62,22 +63,31 @@ def main() -> None:
     arguments.add_argument("--days", type=int, default=400, help="healthy project-days of each rule")
     arguments.add_argument("--seed", type=int, default=1, help="which stories are told")
     arguments.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    arguments.add_argument("--healthy", action="store_true", help="tell nothing but healthy project-days")
     arguments.add_argument("--rule", nargs="+", choices=[rule.name for rule in RULES], default=None)
     chosen = arguments.parse_args()
     print(f"seed {chosen.seed}, {chosen.days} healthy project-days a rule; simulated")
     for rule in RULES:
         if chosen.rule is None or rule.name in chosen.rule:
-            for line in _measured(rule, days=chosen.days, seed=chosen.seed, workers=chosen.workers):
+            runs = _runs(rule, days=chosen.days, is_healthy_only=chosen.healthy)
+            for line in _measured(rule, runs, seed=chosen.seed, workers=chosen.workers):
                 print(line, flush=True)
 
 
-def _measured(rule: Rule, *, days: int, seed: int, workers: int) -> Iterator[str]:
+def _runs(rule: Rule, *, days: int, is_healthy_only: bool) -> tuple[tuple[str, int], ...]:
+    """Return how often each kind is told. Of the projects with a history one in four starts cold."""
+    if rule.is_history:
+        return tuple((kind.name, days * (1 if kind.name.startswith("cold") else 3) // 8) for kind in HISTORIES)
+    healthy = {kind.name for kind in HEALTHY}
+    return tuple((name, told) for name, told in plan_runs(days) if not is_healthy_only or name in healthy)
+
+
+def _measured(rule: Rule, runs: tuple[tuple[str, int], ...], *, seed: int, workers: int) -> Iterator[str]:
     detector = _detector(rule.settings)
     if detector is None:
         yield f"\n{rule.name}: this tree has no such rule"
         return
     policy = Policy(Posture.AUTOMATIC, (detector,), complete(()))
-    runs = _fleet(days) if rule.is_history else plan_runs(days)
     began = time.perf_counter()
     campaign = Campaign(policy, Scene(rule.poll_seconds, 0, Traffic()), seed, runs)
     report = count(run_campaign(campaign, workers=workers))
@@ -86,11 +96,6 @@ def _measured(rule: Rule, *, days: int, seed: int, workers: int) -> Iterator[str
     yield f"\n{rule.name}: {rule.settings}, polls every {rule.poll_seconds} s ({told})"
     yield f"  to beat: {TO_BEAT.get(rule.name, 'nothing: what operators expect, for comparison')}"
     yield from _history_lines(report) if rule.is_history else _lines(report)
-
-
-def _fleet(days: int) -> tuple[tuple[str, int], ...]:
-    """Return how often each kind with a history is told: one project in four starts cold."""
-    return tuple((kind.name, days * (1 if kind.name.startswith("cold") else 3) // 8) for kind in HISTORIES)
 
 
 def _detector(settings: dict[str, Any]) -> Detector | None:
@@ -106,6 +111,10 @@ def _lines(report: Report) -> Iterator[str]:
     calm = [row for row in report.of(HEALTHY) if row.kind.name != "cold-start"]
     without = Share(sum(row.wrong for row in calm), sum(row.runs for row in calm))
     yield f"  false rollbacks   {_per_thousand(report.false)}; without cold starts {_per_thousand(without)}"
+    false = {row.kind.name: row.wrong for row in report.of(HEALTHY) if row.wrong}
+    yield f"  false by kind     {false or 'none'}"
+    if not report.stories:
+        return
     yield f"  missed            {_percent(report.missed)}; misguided {_percent(report.misguided)}"
     yield f"  delay             median {report.delays.median} s, p95 {report.delays.p95} s"
     for name in ("mid-life", "already-running", "just-before-seen-late"):
@@ -116,8 +125,6 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _kinds(report: Report) -> Iterator[str]:
-    false = {row.kind.name: row.wrong for row in report.of(HEALTHY) if row.wrong}
-    yield f"  false by kind     {false or 'none'}"
     for row in report.rows.values():
         if row.kind.label is Label.BAD and row.kind not in STORIES:
             missed = f"missed {row.missed}/{row.runs}"

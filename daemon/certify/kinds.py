@@ -72,9 +72,7 @@ HISTORIES = (
     Kind("history-healthy", Label.HEALTHY, "no cold start, as ever", histories.warm_healthy),
     Kind("history-jump-10", Label.BAD, "a jump to 10 % where releases never start cold", histories.warm_jump_10, 0.10),
     Kind("cold-history-healthy", Label.HEALTHY, "a cold start as long as ever", histories.cold_healthy),
-    Kind(
-        "cold-history-jump-10", Label.BAD, "a jump to 10 % and the usual cold start", histories.cold_jump_10, 0.10
-    ),
+    Kind("cold-history-jump-10", Label.BAD, "a jump to 10 % and the usual cold start", histories.cold_jump_10, 0.10),
 )
 BY_NAME = {kind.name: kind for kind in (*HEALTHY, *BAD, *OUTAGES, *STORIES, *HISTORIES)}
 

@@ -1,11 +1,23 @@
 """Draws delay against error size. The drawing library is optional: `pip install lastgood[plot]` brings it."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from daemon.certify.certificate import Certificate
 
 _INSTALL = "--plot needs matplotlib, which is not installed; install it: pip install 'lastgood[plot]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The delays of one error size, in seconds, and how many of its stories were missed. None: none was found."""
+
+    percent: float
+    median: float | None
+    p95: float | None
+    missed: int
+    runs: int
 
 
 class PlotUnavailable(Exception):
@@ -21,33 +33,44 @@ def check_plot(path: Path) -> None:
     _library()
 
 
+def points(certificate: Certificate) -> list[Point]:
+    """Return a point for each size that the campaign told, the smallest first."""
+    rows = [row for row in certificate.report.rows.values() if row.kind.size is not None]
+    found = [
+        Point(100 * (row.kind.size or 0.0), row.delays.median, row.delays.p95, row.missed, row.runs) for row in rows
+    ]
+    return sorted(found, key=lambda one: one.percent)
+
+
 def draw_plot(certificate: Certificate, path: Path) -> None:
     """Draw median and 95 % delay by the size of the jump to the PNG file at *path*, and below it what was missed."""
-    figure_class = _library()
-    rows = [row for row in certificate.report.rows.values() if row.kind.size is not None]
-    figure = figure_class(figsize=(8, 5), dpi=120, layout="constrained")
+    drawn = points(certificate)
+    figure = _library()(figsize=(8, 5), dpi=120, layout="constrained")
     axes = figure.subplots()
-    found = [row for row in rows if row.delays.seconds]
-    sizes = [100 * (row.kind.size or 0.0) for row in found]
-    axes.plot(sizes, [row.delays.p95 for row in found], "o--", color="#b0413e", label="95 % within")
-    axes.plot(sizes, [row.delays.median for row in found], "o-", color="#2f5d8a", label="median")
+    found = [one for one in drawn if one.median is not None]
+    sizes = [one.percent for one in found]
+    axes.plot(sizes, [one.p95 for one in found], "o--", color="#b0413e", label="95 % within")
+    axes.plot(sizes, [one.median for one in found], "o-", color="#2f5d8a", label="median")
     axes.set_xscale("log")
-    ticks = [100 * (row.kind.size or 0.0) for row in rows]
-    labels = [f"{size:g} %\n{row.missed}/{row.runs} missed" for size, row in zip(ticks, rows, strict=True)]
-    axes.set_xticks(ticks, labels)
+    ticks = [one.percent for one in drawn]
+    axes.set_xticks(ticks, [f"{one.percent:g} %\n{one.missed}/{one.runs} missed" for one in drawn])
     axes.minorticks_off()
     axes.set_xlim(min(ticks, default=1.0) / 1.3, max(ticks, default=100.0) * 1.3)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("requests that fail since the release")
     axes.set_ylabel("seconds from the first errors to the decision")
-    scene = certificate.campaign.scene
-    axes.set_title(
-        f"simulated: policy {certificate.campaign.policy.digest}, {scene.traffic}, polls every {scene.poll_seconds} s, "
-        f"counts {scene.lag_polls * scene.poll_seconds} s late",
-        fontsize=9,
-    )
+    axes.set_title(_title(certificate), fontsize=9)
     axes.legend()
     figure.savefig(path, format="png")
+
+
+def _title(certificate: Certificate) -> str:
+    campaign, scene = certificate.campaign, certificate.campaign.scene
+    late = scene.lag_polls * scene.poll_seconds
+    return (
+        f"simulated: policy {campaign.policy.digest}, {scene.traffic}, "
+        f"polls every {scene.poll_seconds} s, counts {late} s late"
+    )
 
 
 def _library() -> Any:

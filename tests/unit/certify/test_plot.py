@@ -7,7 +7,7 @@ import pytest
 
 from daemon.certify.campaign import Campaign
 from daemon.certify.certificate import Certificate, certificate
-from daemon.certify.plot import PlotUnavailable, check_plot, draw_plot
+from daemon.certify.plot import PlotUnavailable, Point, check_plot, draw_plot, points
 from tests.unit.certify.scenes import a_policy, a_scene
 
 
@@ -30,6 +30,15 @@ def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_told_before_the_simulation(tmp_path: Path) -> None:
     with pytest.raises(PlotUnavailable, match="there is no folder"):
         check_plot(tmp_path / "nowhere" / "delay.png")
+
+
+@pytest.mark.slow
+def test_every_size_is_a_point_and_what_was_missed_has_no_delay() -> None:
+    assert points(a_certificate()) == [
+        Point(3.0, None, None, 1, 1),
+        Point(30.0, 180.0, 180.0, 0, 2),
+        Point(100.0, 180.0, 180.0, 0, 1),
+    ]
 
 
 @pytest.mark.slow
