@@ -37,7 +37,7 @@ _FIX_AFTER_SECONDS = 45 * MINUTE
 
 def train_same_fault(rng: random.Random, scene: Scene) -> Trace:
     """Return bad A, and half a minute to 8 min later B with the same fault: both must go, back to before A."""
-    size, gap = rng.choice(_SIZES), rng.uniform(0.5, 8) * MINUTE
+    size, gap = rng.choice(_SIZES), _gap(scene, rng.uniform(0.5, 8) * MINUTE)
     requests, base = _project(rng, scene)
     broken = _failing(base, scene, 0, None, ratio=size)
     truth = bad("train-same-fault", scene, size=size)
@@ -53,7 +53,7 @@ def train_same_fault(rng: random.Random, scene: Scene) -> Trace:
 
 def healthy_then_bad(rng: random.Random, scene: Scene) -> Trace:
     """Return healthy A, and 2 to 12 min later bad B: only B must go, back to A."""
-    size, gap = rng.choice(_SIZES), rng.uniform(2, 12) * MINUTE
+    size, gap = rng.choice(_SIZES), _gap(scene, rng.uniform(2, 12) * MINUTE)
     requests, base = _project(rng, scene)
     broken = _failing(base, scene, 0, None, ratio=size)
     truth = bad("healthy-then-bad", scene, size=size, onset_seconds=gap, target=SUSPECT)
@@ -69,7 +69,7 @@ def healthy_then_bad(rng: random.Random, scene: Scene) -> Trace:
 
 def healed_by_next(rng: random.Random, scene: Scene) -> Trace:
     """Return bad A that B heals 20 to 90 s later: from then on nothing must be done."""
-    size, gap = rng.choice(_SIZES), rng.uniform(20, 90)
+    size, gap = rng.choice(_SIZES), _gap(scene, rng.uniform(20, 90))
     requests, base = _project(rng, scene)
     broken = _failing(base, scene, 0, None, ratio=size)
     truth = replace(healthy("healed-by-next"), judged_from=scene.poll_at(gap))
@@ -171,8 +171,13 @@ def _train(rng: random.Random, scene: Scene, kind: str, blips: Sequence[tuple[fl
     for name, (seconds, ratio) in zip(_TRAIN, [*blips, *warm], strict=True):
         releases.append((at, name))
         ratios[name] = _failing(base, scene, at, at + seconds, ratio=ratio)
-        at += rng.uniform(1, 5) * MINUTE
+        at += _gap(scene, rng.uniform(1, 5) * MINUTE)
     return _story(rng, scene, healthy(kind), requests, ratios=ratios, releases=releases)
+
+
+def _gap(scene: Scene, seconds: float) -> float:
+    """Return *seconds*, or one poll where that is longer: a deployment that no poll sees is no part of a story."""
+    return max(seconds, float(scene.poll_seconds))
 
 
 def _project(rng: random.Random, scene: Scene) -> tuple[list[int], Ratios]:

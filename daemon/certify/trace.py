@@ -87,7 +87,7 @@ def as_line(trace: Trace, *, name: str) -> dict[str, Any]:
     """Return the trace as the plain JSON of a long story. Source: spec of the detection rule, section 9."""
     served = [trace.serving(poll) for poll in range(trace.polls)]
     counts: dict[str, Any] = {}
-    for deployment in dict.fromkeys(served):
+    for deployment in dict.fromkeys(one.deployment for one in trace.releases):
         read = trace.counts[deployment]
         pairs = [read.at(poll) if served[poll] == deployment else (0, 0) for poll in range(trace.polls)]
         counts[deployment] = {"n": [requests for requests, _ in pairs], "x": [errors for _, errors in pairs]}

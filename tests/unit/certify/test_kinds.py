@@ -65,6 +65,14 @@ def test_the_truth_is_that_of_the_kind_and_everything_that_serves_has_counts(kin
     assert trace.polls > max(one.poll for one in trace.releases)
 
 
+@pytest.mark.parametrize("kind", ALL, ids=ids)
+@pytest.mark.parametrize("poll_seconds", [60, 120])
+def test_every_release_serves_for_a_poll_at_least(kind: Kind, poll_seconds: int) -> None:
+    for number in range(3):
+        polls = [one.poll for one in draw(kind, a_scene(poll_seconds), seed=2, number=number).releases]
+        assert polls == sorted(set(polls))
+
+
 @pytest.mark.parametrize("kind", BAD, ids=ids)
 def test_errors_of_a_bad_release_begin_at_its_onset_and_reach_their_size(kind: Kind) -> None:
     trace = draw(kind, replace(SCENE, traffic=Traffic(500.0)), seed=7, number=1)
