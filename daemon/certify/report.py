@@ -67,7 +67,7 @@ class Delays:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """All stories of one kind. `obstacle` is what most often stood against acting, with its threshold."""
+    """All stories of one kind. `obstacle` is what stood against acting most often, with its threshold."""
 
     kind: Kind
     runs: int

@@ -68,8 +68,8 @@ class Rollback:
 class Outcome:
     """What a policy did in one story.
 
-    `asked_poll` is when it first asked a person instead of acting, None if never. `stopped_by` is what most often
-    stood against acting since the onset: a reason of the core or, where it saw no breach, the first gate that did not
+    `asked_poll` is when it first asked a person instead of acting, None if never. `stopped_by` is what stood against
+    acting since the onset: the core's first reason or, where it had none, the gate that most often was the first not to
     pass, with `stopped_at` as its threshold; '' where nothing was told.
     """
 
@@ -115,7 +115,8 @@ class _Trial:
     rollbacks: list[Rollback] = field(default_factory=list)
     unread: deque[tuple[int, tuple[ErrorRateSample, ...]]] = field(default_factory=deque)
     asked_poll: int | None = None
-    obstacles: Counter[tuple[str, float]] = field(default_factory=Counter)
+    objection: Reason = Reason.NONE
+    failed_gates: Counter[tuple[str, float]] = field(default_factory=Counter)
     restless_poll: int = 0
 
     def __post_init__(self) -> None:
@@ -136,8 +137,10 @@ class _Trial:
             self._poll(poll)
             if self._is_decided() or (not waiting and self._is_over(poll)):
                 break
-        [(obstacle, threshold)] = [one for one, _ in self.obstacles.most_common(1)] or [("", 0.0)]
-        return Outcome(tuple(self.rollbacks), self.asked_poll, obstacle, threshold)
+        [(gate, threshold)] = [one for one, _ in self.failed_gates.most_common(1)] or [("", 0.0)]
+        if self.objection is not Reason.NONE:
+            gate, threshold = self.objection.value, 0.0
+        return Outcome(tuple(self.rollbacks), self.asked_poll, gate, threshold)
 
     def _is_decided(self) -> bool:
         return bool(self.rollbacks) and not self.trace.goes_on
@@ -191,14 +194,12 @@ class _Trial:
             self.asked_poll = poll
         if truth.onset_poll is None or poll < truth.onset_poll:
             return
-        reason = self.state.decision.reason
-        if reason is not Reason.NONE:
-            self.obstacles[reason.value, 0.0] += 1
-            return
+        if self.objection is Reason.NONE:
+            self.objection = self.state.decision.reason
         for finding in self.state.watch(DeploymentId(self._serving())).findings.values():
             failed = next((gate for gate in finding.gates if not gate.passed), None)
             if failed:
-                self.obstacles[failed.name, failed.threshold] += 1
+                self.failed_gates[failed.name, failed.threshold] += 1
 
     def _moment(self, poll: int) -> Instant:
         return Instant(time_of(self.trace, poll), float(poll * self.trace.poll_seconds))

@@ -79,6 +79,7 @@ def test_where_nobody_rolls_back_a_person_does_before_the_fix_comes() -> None:
 def test_what_stood_against_acting_is_told() -> None:
     assert run_trial(a_trace("jump-3"), a_policy()).stopped_by == "max_error_rate"
     assert run_trial(a_trace("low-traffic-bad"), a_policy()).stopped_by == "min_requests"
+    assert run_trial(a_trace("unvisited"), a_policy()).stopped_by == "onset_outside_window"
 
 
 def test_counts_older_than_the_bound_leave_the_daemon_blind() -> None:
