@@ -1,6 +1,8 @@
 """Tells many stories to one policy, on all cores: the same stories for the same seed, however many cores there are."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -81,7 +83,7 @@ def _together(
 ) -> Iterator[tuple[int, list[Judged]]]:
     # A fresh interpreter for each worker: a fork would copy the progress bar's thread in whatever state it is.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent) as pool:
         waiting: dict[Future[list[Judged]], int] = {
             pool.submit(_tell, campaign, name, numbers): index for index, (name, numbers) in enumerate(batches)
         }
@@ -94,6 +96,18 @@ def _together(
                     yield waiting.pop(future), judged
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _die_with_parent() -> None:
+    """Let this worker end when the process that started it is gone: a killed one closes no pool."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker is started by a process"
+
+    def outlive_nobody() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=outlive_nobody, daemon=True).start()
 
 
 def _tell(campaign: Campaign, name: str, numbers: range) -> list[Judged]:

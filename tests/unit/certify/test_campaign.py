@@ -1,5 +1,9 @@
 """A campaign is the same for the same seed, however many processes share it, and controls come out as they must."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from daemon.certify.campaign import Campaign, plan_runs, run_campaign
@@ -8,6 +12,7 @@ from daemon.certify.report import Share, count
 from daemon.core.policy import Policy
 from tests.unit.certify.scenes import ALWAYS, NEVER, a_policy, a_scene
 
+TREE = Path(__file__).resolve().parents[3]
 FEW = tuple((kind.name, 1) for kind in (*HEALTHY, *BAD, *OUTAGES))
 
 
@@ -65,3 +70,22 @@ def test_the_number_of_processes_does_not_matter() -> None:
 def test_another_seed_tells_other_stories() -> None:
     one, other = (run_campaign(a_campaign(a_policy(), (("ramp", 3),), seed), workers=1) for seed in (1, 2))
     assert [each.delay_seconds for each in one] != [each.delay_seconds for each in other]
+
+
+@pytest.mark.slow
+def test_workers_end_when_the_process_that_started_them_is_killed() -> None:
+    script = (
+        "from daemon.certify.campaign import Campaign, run_campaign\n"
+        "from tests.unit.certify.scenes import a_policy, a_scene\n"
+        "if __name__ == '__main__':\n"
+        "    import multiprocessing as m\n"
+        "    told = lambda _: print(*[one.pid for one in m.active_children()], flush=True)\n"
+        "    run_campaign(Campaign(a_policy(), a_scene(), 1, (('jump-30', 5000),)), workers=2, on_progress=told)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=TREE, text=True) as parent:
+        assert parent.stdout is not None
+        workers = [int(pid) for pid in parent.stdout.readline().split()]
+        parent.kill()
+        # Each worker holds the other end of this pipe: it closes when the last of them is gone.
+        parent.stdout.read()
+    assert len(workers) == 2
