@@ -59,7 +59,7 @@ STORIES = (
     Kind("healthy-then-bad", Label.BAD, "a bad release soon after a healthy one", stories.healthy_then_bad),
     Kind("bad-fix", Label.BAD, "a fix that fixes nothing", stories.bad_fix),
     Kind("rollback-does-not-help", Label.BAD, "damage that outlasts the rollback", stories.no_help),
-    Kind("unvisited", Label.BAD, "a broken release that nobody sees for 20 to 50 min", stories.unvisited),
+    Kind("unvisited", Label.BAD, "a broken release that nobody sees for 20 to 40 min", stories.unvisited),
     Kind("dirty-feed-bad", Label.BAD, "a broken release in a dirty feed", stories.dirty_feed_bad),
     Kind("healed-by-next", Label.HEALTHY, "a fault that the next release heals", stories.healed_by_next),
     Kind("healthy-train", Label.HEALTHY, "five healthy releases in a row", stories.healthy_train),

@@ -95,8 +95,8 @@ def cold_train(rng: random.Random, scene: Scene) -> Trace:
 
 
 def unvisited(rng: random.Random, scene: Scene) -> Trace:
-    """Return a release that fails for all its visitors, of whom the first come 20 to 50 min after it went live."""
-    first = rng.uniform(20, 50) * MINUTE
+    """Return a release that fails for all its visitors, of whom the first come 20 to 40 min after it went live."""
+    first = rng.uniform(20, 40) * MINUTE
     requests, base = _project(rng, scene)
     for poll in range(scene.released, scene.poll_at(first)):
         requests[poll] = 0

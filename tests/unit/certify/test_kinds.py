@@ -225,7 +225,7 @@ def test_nobody_sees_an_unvisited_release_before_its_onset() -> None:
     trace = a_trace("unvisited")
     onset, read = trace.truth.onset_poll, trace.counts[SUSPECT]
     assert onset is not None
-    assert 20 * 60 - 30 <= (onset - trace.live_from) * 30 <= 50 * 60
+    assert 20 * 60 - 30 <= (onset - trace.live_from) * 30 <= 40 * 60
     assert not any(read.requests[: onset - trace.live_from])
     assert ratio(trace, SUSPECT, onset, trace.polls) == 1.0
 
