@@ -84,13 +84,16 @@ class Daemon:
         )
 
 
-async def run(settings: Settings, *, clock: Clock, file: ConfigFile) -> None:
-    """Run the daemon until SIGTERM or SIGINT; SIGHUP reads *file*, where *settings* came from, again."""
+async def run(settings: Settings, *, clock: Clock, clock_factor: float = 1.0, file: ConfigFile | None = None) -> None:
+    """Run the daemon until SIGTERM or SIGINT; SIGHUP reads *file*, where *settings* came from, again.
+
+    *clock* runs *clock_factor* times faster than real time.
+    """
     collect_garbage_seldom()
     stop = stop_on_signals()
-    async with assemble(settings, clock=clock, file=file) as daemon:
-        assert daemon.reloader is not None, "there is a file"
-        ask_on_hangup(daemon.reloader.ask)
+    async with assemble(settings, clock=clock, clock_factor=clock_factor, file=file) as daemon:
+        if daemon.reloader:
+            ask_on_hangup(daemon.reloader.ask)
         await daemon.run(stop)
 
 

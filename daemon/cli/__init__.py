@@ -49,12 +49,12 @@ def _root(
 
 app.command("run")(run.run)
 app.command("check-config")(check_config.check_config)
-app.command("certify")(certify.certify)
 app.command("doctor")(doctor.doctor)
 app.command("status")(status.status)
 app.command("explain")(explain.explain)
 app.command("backtest")(backtest.backtest)
 app.command("record")(record.record)
+app.command("certify")(certify.certify)
 app.command("decide")(decide.decide)
 app.command("demo")(demo.demo)
 app.command("emulator")(emulator.emulator)

@@ -95,7 +95,7 @@ def test_the_command_shows_what_each_project_gets_with_status_0() -> None:
     assert result.returncode == 0
     assert result.stderr.splitlines() == [f"warning: {file}:{note}" for note in notes(file, "warns")]
     assert result.stdout.startswith("ok: 1 project, 3 warnings\n")
-    assert re.search(r"^shop +observe +request_logs +threshold +[0-9a-f]{12}$", result.stdout, flags=re.MULTILINE)
+    assert re.search(r"^shop +observe +request_logs +evidence +[0-9a-f]{12}$", result.stdout, flags=re.MULTILINE)
 
 
 def run_command(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -140,6 +140,14 @@ def _refused(reason: Reason, *, production: str = "bad") -> Ending:
 STORIES = (
     Story("a bad deployment", _RECOVERED, _CANNOT_SEE, knobs=None, pairs=_SLOW_AND_STALE),
     Story(
+        "a bad deployment, by evidence",
+        _RECOVERED,
+        _CANNOT_SEE,
+        knobs=("stale_reads_seconds", "rate_limit_per_minute", "metrics_lag_seconds"),
+        pairs=_SLOW_AND_STALE,
+        settings={"detectors": [{"kind": "evidence"}]},
+    ),
+    Story(
         "a job that fails",
         _FAILED,
         _CANNOT_SEE,

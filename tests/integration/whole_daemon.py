@@ -185,13 +185,17 @@ class Whole:
 async def whole_daemon(
     scenario: Scenario, *, acting_token: str = ACTOR, surroundings: Surroundings | None = None, **project: Any
 ) -> AsyncIterator[Whole]:
-    """Yield the daemon that watches the only project of *scenario*, configured by the keys of *project*."""
+    """Yield the daemon that watches the only project of *scenario*, configured by the keys of *project*.
+
+    It judges by `threshold` unless *project* says otherwise: what these tests are about must not wait for evidence.
+    """
     surroundings = surroundings or Surroundings()
     clock = surroundings.clock
     world = World(scenario, VirtualClock())
     app = EmulatorApp(world, reset_error=httpx.ReadError)
     [emulated] = world.projects.values()
-    settings = Settings.model_validate({"projects": [{"id": emulated.id, **project}]})
+    rule = {"detectors": [{"kind": "threshold"}]}
+    settings = Settings.model_validate({"projects": [{"id": emulated.id, **rule, **project}]})
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(_network())
         wire = Wire(app, servers)

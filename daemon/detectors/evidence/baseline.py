@@ -56,7 +56,8 @@ class Baseline(NamedTuple):
     """What was learned, and the running sum. The newest hour and the newest minute are still growing.
 
     `requests` and `errors` are those of all `hours`. `trouble_since` is where the sum last left zero or, while an
-    episode is not proved to be over, where that began; None without either. `trouble_nats` is the highest sum since.
+    episode is not proved to be over, where that began; None without either. `trouble_nats` is the highest sum since,
+    and `trouble_gate` how high it must be to stand out from the day before.
     """
 
     hours: tuple[Hour, ...] = ()
@@ -71,10 +72,11 @@ class Baseline(NamedTuple):
     trouble_before: float | None = None
     trouble_number: int = 0
     trouble_nats: float = 0.0
+    trouble_gate: float = 0.0
 
 
 UNTAUGHT = Baseline()
-_NO_TROUBLE = (None, None, 0, 0.0)
+_NO_TROUBLE = (None, None, 0, 0.0, 0.0)
 
 
 def posterior_mean(requests: float, errors: float, floor: float) -> float:
@@ -144,9 +146,11 @@ def learn(baseline: Baseline, bucket: Bucket, *, floor: float, lift: float) -> B
     requests, errors = baseline.requests, baseline.errors
     limit = long_limit(requests, errors, floor=floor, lift=lift)
     nats = accumulate(baseline.nats, bucket.errors / bucket.requests / limit)
-    since, before, number, highest = baseline[8:]
+    since, before, number, highest, needed = baseline[8:]
     if baseline.nats == 0.0 and highest < EPISODE_NATS:
-        since, before, number, highest = (bucket.start, bucket.end, bucket.number, 0.0) if nats > 0.0 else _NO_TROUBLE
+        since, before, number, highest, needed = _NO_TROUBLE
+        if nats > 0.0:
+            since, before, number, needed = bucket.start, bucket.end, bucket.number, gate(baseline)
     # An episode is left out from its onset on: no cell may lie on both sides of it.
     minutes, minute = _in_minutes(baseline.minutes, baseline.minute, bucket, is_cut=since == bucket.start)
     hours, hour = _in_hours(baseline.hours, baseline.hour, bucket, nats)
@@ -156,7 +160,9 @@ def learn(baseline: Baseline, bucket: Bucket, *, floor: float, lift: float) -> B
         requests, errors, hours = requests - hours[0].requests, errors - hours[0].errors, hours[1:]
     calm = count_calm(baseline.calm, bucket.requests, bucket.errors, limit)
     highest = nats if nats > highest else highest
-    learned = Baseline(hours, minutes, hour, minute, requests, errors, nats, calm, since, before, number, highest)
+    learned = Baseline(
+        hours, minutes, hour, minute, requests, errors, nats, calm, since, before, number, highest, needed
+    )
     return _end_trouble(learned) if calm.is_proved and since is not None else learned
 
 
@@ -213,6 +219,7 @@ def _end_trouble(baseline: Baseline) -> Baseline:
         trouble_before=None,
         trouble_number=0,
         trouble_nats=0.0,
+        trouble_gate=0.0,
     )
 
 

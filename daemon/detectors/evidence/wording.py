@@ -1,6 +1,7 @@
 """What the docket means, in a verdict, in numbers and in one sentence for whoever is woken by it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from daemon.core.detector import Finding, Gate, Verdict
@@ -28,7 +29,7 @@ def find(docket: Docket, design: Design, *, deployment_of: DeploymentOf, is_curr
         limit = trial.limit if trial else _usual_limit(docket, design)
         return Finding(NAME, Verdict.INCONCLUSIVE, "no bucket of requests has closed yet", 0, 0, limit)
     if trial is None:
-        return _find_untried(docket, newest, design)
+        return _find_untried(docket, newest, design, deployment_of)
     passed = gates(trial, newest, design)
     onset = trial.onset
     is_trouble = onset is not None and (trial.held is not Held.NOTHING or trial.nats >= EPISODE_NATS)
@@ -39,8 +40,8 @@ def find(docket: Docket, design: Design, *, deployment_of: DeploymentOf, is_curr
         requests=onset.requests if onset and onset.requests else newest.requests,
         errors=onset.errors if onset and onset.requests else newest.errors,
         limit=trial.limit,
-        onset_at=_when(onset.at) if onset and is_trouble and not trial.is_first else None,
-        onset_before=_when(onset.before) if onset and is_trouble and not trial.is_first else None,
+        onset_at=_when(onset.at) if onset and is_trouble else None,
+        onset_before=_when(onset.before) if onset and is_trouble else None,
         gates=passed,
         suspect=_suspect(trial, docket, deployment_of),
         acts_in=_acts_in(trial, newest, design),
@@ -55,19 +56,30 @@ def _shown(docket: Docket) -> Trial | None:
     return deciding(docket) or max(troubled, key=lambda one: evidence(one.capital), default=docket.trials[-1])
 
 
-def _find_untried(docket: Docket, newest: Bucket, design: Design) -> Finding:
+def _find_untried(docket: Docket, newest: Bucket, design: Design, deployment_of: DeploymentOf) -> Finding:
     """Return the finding where nothing is on trial: what was restored, or what has long proved itself."""
     limit = _usual_limit(docket, design)
     counted = _counted(newest.requests, newest.errors, limit)
+    finding = Finding(NAME, Verdict.INCONCLUSIVE, counted, newest.requests, newest.errors, limit)
     if not is_off_probation(docket, newest.start) or newest.number != docket.number:
         sentence = f"{counted}; nothing is on trial, and this deployment has not served for long enough to be usual"
-        return Finding(NAME, Verdict.INCONCLUSIVE, sentence, newest.requests, newest.errors, limit)
-    is_well = _is_usual(docket, newest, design)
+        return replace(finding, sentence=sentence)
     sentence = f"{counted}; no deployment is on trial: nothing went live of late"
-    if docket.baseline.nats >= EPISODE_NATS and docket.baseline.trouble_since is not None:
-        sentence += f", but errors are above what is usual since {_when(docket.baseline.trouble_since):%H:%M:%S}"
-    verdict = Verdict.HEALTHY if is_well else Verdict.INCONCLUSIVE
-    return Finding(NAME, verdict, sentence, newest.requests, newest.errors, limit)
+    baseline = docket.baseline
+    since, before = baseline.trouble_since, baseline.trouble_before
+    if since is None or before is None or baseline.nats < EPISODE_NATS:
+        verdict = Verdict.HEALTHY if _is_usual(docket, newest, design) else Verdict.INCONCLUSIVE
+        return replace(finding, verdict=verdict, sentence=sentence)
+    needed = max(baseline.trouble_gate, design.alert_nats)
+    return replace(
+        finding,
+        verdict=Verdict.BREACHING if baseline.nats >= needed else Verdict.INCONCLUSIVE,
+        sentence=f"{sentence}, but errors are above what is usual since {_when(since):%H:%M:%S} UTC",
+        onset_at=_when(since),
+        onset_before=_when(before),
+        suspect=deployment_of(newest.number),
+        gates=(Gate("trouble", baseline.nats, needed, baseline.nats >= needed),),
+    )
 
 
 def _verdict(docket: Docket, trial: Trial, newest: Bucket, design: Design) -> Verdict:
@@ -135,7 +147,7 @@ def _sentence(
     if trial.held is Held.ROLLBACK:
         return f"{counted}, since {_duration(onset.at - trial.at)} after {deployment} went live"
     if trial.held is Held.ALERT:
-        return f"{counted}; {_objection(trial, deployment)}: no rollback"
+        return f"{counted}; {_objection(trial, deployment)}"
     failed = next((gate for gate in passed if not gate.passed), None)
     if failed:
         return f"{counted}; waiting: {_margin(failed)}"
@@ -148,8 +160,8 @@ def _objection(trial: Trial, deployment: str) -> str:
         return f"nothing on record served before {deployment}"
     after = trial.onset.at - trial.at
     if after < 0.0:
-        return f"errors began before {deployment} went live"
-    return f"errors began {_duration(after)} after {deployment} went live"
+        return f"errors began before {deployment} went live: no rollback"
+    return f"errors began {_duration(after)} after {deployment} went live: no rollback"
 
 
 def _margin(gate: Gate) -> str:

@@ -55,10 +55,10 @@ def remember(folder: Path, *, minutes: int, requests: int) -> None:
 @pytest.mark.slow
 def test_what_the_store_remembers_is_held_against_the_thresholds(tmp_path: Path) -> None:
     remember(tmp_path, minutes=40, requests=3)
-    projects = f"{{id: {SHOP}}}, {{id: prj_new}}, {{name: blog}}, {{match: 'x*'}}"
+    projects = f"{{id: {SHOP}, detectors: [{{kind: threshold}}]}}, {{id: prj_new}}, {{name: blog}}, {{match: 'x*'}}"
     result = check(tmp_path, projects, "--history")
     warning, *notes = result.stderr.splitlines()
-    assert "projects[0].detectors[0].min_requests: min_requests 20 was never met: the busiest of 40 windows" in warning
+    assert "projects[0].detectors[0]: min_requests 20 was never met: the busiest of 40 windows" in warning
     assert notes == [
         "note: history of prj_new left out: the store remembers no counts",
         "note: history of blog left out: only an entry with an id can be found in the store",

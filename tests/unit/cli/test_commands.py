@@ -17,12 +17,12 @@ TREE = Path(__file__).resolve().parents[3]
 COMMANDS = (
     "run",
     "check-config",
-    "certify",
     "doctor",
     "status",
     "explain",
     "backtest",
     "record",
+    "certify",
     "decide",
     "demo",
     "emulator",

@@ -180,12 +180,13 @@ def test_an_onset_before_the_activation_is_told_with_an_onset_that_clears_the_de
     assert found.sentence.endswith("errors began before dpl_bad went live: no rollback")
 
 
-def test_the_first_deployment_is_told_of_without_an_onset_so_that_nobody_acts() -> None:
+def test_of_the_first_deployment_it_is_told_that_nothing_on_record_served_before() -> None:
     player = Player(history=0)
     found = player.polls(GOOD, [(100, 100)] * 4)
     assert found.verdict is Verdict.BREACHING
-    assert (found.onset_at, found.onset_before) == (None, None)
-    assert found.sentence.endswith("nothing on record served before dpl_good: no rollback")
+    assert found.suspect == GOOD.id
+    assert found.onset_at is not None
+    assert found.sentence.endswith("nothing on record served before dpl_good")
 
 
 def test_a_train_blames_what_served_at_the_onset() -> None:
@@ -435,3 +436,21 @@ def test_what_served_before_raises_no_alert_about_errors_that_a_release_may_have
     assert {one.suspect for one in breaching} == {BAD.id}
     assert found.index(breaching[0]) == 7, "after 90 s and the newest 30 s"
     assert breaching[0].onset_at == live
+
+
+@pytest.mark.parametrize(("worst_before", "is_told"), [(0, True), (8, False)])
+def test_trouble_long_after_every_deployment_is_told_where_it_stands_out_from_the_day(
+    worst_before: int, *, is_told: bool
+) -> None:
+    # Bots that come every few hours are no reason to wake anybody; forty nats are.
+    player = Player(history=720)
+    for _ in range(3):
+        player.polls(GOOD, [(100, 30)] * worst_before)
+        player.polls(GOOD, [(100, 0)] * 60)
+    found = player.polls(GOOD, [(100, 30)] * 9)
+    assert (found.verdict is Verdict.BREACHING) is is_told
+    assert found.suspect == GOOD.id
+    assert found.onset_at is not None, "it votes on the platform all the same"
+    assert "errors are above what is usual since" in found.sentence
+    [gate] = found.gates
+    assert (gate.name, gate.passed) == ("trouble", is_told)

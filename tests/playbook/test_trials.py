@@ -1,0 +1,77 @@
+"""The default rule in the core's hands: whom it may act on, and when it only calls a person."""
+
+from datetime import timedelta
+
+from daemon.core.command import Notify, RollBack, Severity
+from daemon.core.guardrail import Reason
+from daemon.core.incident import State
+from daemon.detectors.evidence.detector import Evidence
+from tests.builders import BAD, FIX, GOOD, Playbook, a_deployment, a_policy
+
+POLICY = a_policy(detectors=(Evidence(),))
+
+
+def a_watched_play() -> Playbook:
+    """Half an hour of good, whose first day nobody saw, and then bad goes live."""
+    play = Playbook(POLICY).minutes(GOOD, 0.0, 30)
+    return play.serves(BAD).production()
+
+
+def test_a_bad_release_is_rolled_back_once_it_has_lasted() -> None:
+    play = a_watched_play()
+    play.minutes(BAD, 0.3, 2)
+    assert play.state.incident is None
+    play.minutes(BAD, 0.3).targets_listed()
+    play.expect_state(State.MITIGATING)
+    assert play.state.incident is not None
+    assert (play.state.incident.suspect, play.state.incident.target) == (BAD, GOOD)
+
+
+def test_what_already_failed_when_we_came_is_a_persons_to_decide() -> None:
+    # It served when we first looked, for five minutes by its own word: what was before it nobody saw.
+    fresh = a_deployment("fresh", alias_assigned_at=Playbook().moment.at - timedelta(minutes=5))
+    play = Playbook(POLICY).serves(fresh)
+    play.minutes(fresh, 0.5, 5)
+    play.targets_listed()
+    assert play.count(RollBack) == 0
+    play.expect_state(State.AWAITING_APPROVAL, Reason.TARGET_NOT_ON_RECORD)
+
+
+def test_trouble_without_any_deployment_is_nobodys_fault_and_somebody_is_woken_once() -> None:
+    # Its activation is dated: else nobody could say that it was long ago.
+    old = a_deployment("old", alias_assigned_at=Playbook().moment.at - timedelta(hours=1))
+    play = Playbook(POLICY).serves(old).minutes(old, 0.0, 120)
+    play.minutes(old, 0.6, 30)
+    play.targets_listed()
+    assert play.count(RollBack) == 0
+    [told] = play.state.unacknowledged
+    assert (told.suspect, told.reason) == (old, Reason.ONSET_OUTSIDE_WINDOW)
+    assert len([one for one in play.log if isinstance(one, Notify) and one.severity is Severity.PAGE]) == 1
+
+
+def test_a_bad_fix_of_a_bad_release_goes_back_to_before_both() -> None:
+    play = a_watched_play()
+    play.minutes(BAD, 0.3, 2)
+    play.serves(FIX).production().minutes(FIX, 0.3, 2)
+    play.targets_listed()
+    assert play.state.incident is not None
+    assert (play.state.incident.suspect, play.state.incident.target) == (BAD, GOOD)
+
+
+def test_an_outage_that_began_before_the_release_is_told_and_not_acted_upon() -> None:
+    old = a_deployment("old", alias_assigned_at=Playbook().moment.at - timedelta(hours=1))
+    play = Playbook(POLICY).serves(old).minutes(old, 0.0, 120).minutes(old, 0.6, 9)
+    play.serves(BAD).production().minutes(BAD, 0.6, 30)
+    play.targets_listed()
+    assert play.count(RollBack) == 0
+    assert [one.suspect for one in play.state.unacknowledged] == [old]
+
+
+def test_a_breach_that_is_held_is_not_cleared_by_one_quiet_minute() -> None:
+    play = a_watched_play().minutes(BAD, 0.3, 3)
+    play.expect_state(State.DETECTED)
+    play.minutes(BAD, 0.0)
+    assert play.state.incident is not None
+    play.minutes(BAD, 0.0, 8)
+    assert play.state.incident is None, "it recovered by itself, by fresh counts"
+    assert play.ending.endswith("recovered by itself; nothing was done")
