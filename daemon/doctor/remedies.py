@@ -23,7 +23,8 @@ ADVICE: Mapping[SignalReason, Advice] = {
         "counts come, and are older than `lag_max`", "Vercel's ingestion is late; see its status page"
     ),
     SignalReason.NO_TRAFFIC: Advice(
-        "the source answers, and counts nobody",
+        "the source answers, and counts nobody; blind, and paged, where so many visitors were usual that 50 are "
+        "missing (for a day at most)",
         "nothing, if the site is quiet; else look whether it is reachable at all",
     ),
     SignalReason.TRUNCATED: Advice("the answer was cut short", "fewer projects in one query, or a larger bound"),

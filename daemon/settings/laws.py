@@ -177,12 +177,13 @@ def evidence_outlasts_attribution(settings: Settings) -> Iterator[Violation]:
     """`evidence` judges at least as long as the policy attributes: else its alerts might be acted upon in between."""
     for base, project in each_project(settings):
         for index, detector in enumerate(project.detectors):
-            if isinstance(detector, Evidence) and detector.attribution_window < project.attribution_window:
+            own = detector.attribution_window if isinstance(detector, Evidence) else None
+            if own is not None and own < project.attribution_window:
                 yield Violation(
                     ((*base, "detectors", index, "attribution_window"), (*base, "attribution_window")),
-                    f"the attribution_window {_text(detector.attribution_window)} of evidence is shorter than the "
+                    f"the attribution_window {_text(own)} of evidence is shorter than the "
                     f"policy's {_text(project.attribution_window)}: what it only tells would be acted upon in between; "
-                    "write the same for both",
+                    "write the same for both, or leave it out here",
                 )
 
 

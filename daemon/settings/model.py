@@ -309,7 +309,10 @@ class PolicySettings(Section):
         said["guardrails"] = [one.model_dump(mode="json") for one in guardrails if isinstance(one, BaseModel)]
         text = json.dumps(said, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARACTERS]
-        return Policy(self.posture, self.detectors, guardrails, combine=self.combine, **timings, digest=digest)
+        detectors = tuple(
+            one.within(self.attribution_window) if isinstance(one, Evidence) else one for one in self.detectors
+        )
+        return Policy(self.posture, detectors, guardrails, combine=self.combine, **timings, digest=digest)
 
 
 _TIMINGS = tuple(name for name, field in PolicySettings.model_fields.items() if field.annotation is timedelta)

@@ -49,6 +49,12 @@ class Evidence(Knobs):
         """The key of this detector's memory."""
         return NAME
 
+    def within(self, attribution_window: timedelta) -> "Evidence":
+        """Return the rule under a policy with this window, which is its own where it names none."""
+        if self.attribution_window is not None:
+            return self
+        return Evidence.model_validate({**self.model_dump(), "attribution_window": attribution_window})
+
     @property
     def window(self) -> timedelta:
         """For how long counts may wait in an open bucket before they are judged."""

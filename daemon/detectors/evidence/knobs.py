@@ -13,6 +13,10 @@ from daemon.detectors.rule import Rule
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
+ATTRIBUTION_WINDOW = 15 * _MINUTE
+"""Where neither the rule nor its policy says otherwise."""
+
+
 class Sensitivity(StrEnum):
     """How much evidence a rollback takes: the chance, for each deployment, that a good one ever shows so much."""
 
@@ -91,11 +95,14 @@ class Knobs(Rule):
             "auto learns it from the last five deployments that were kept (30 s to 5 min)."
         ),
     )
-    attribution_window: timedelta = Field(
-        default=15 * _MINUTE,
+    attribution_window: timedelta | None = Field(
+        default=None,
         ge=_MINUTE,
         le=timedelta(days=1),
-        description="Errors that begin later than this after a deployment went live are told, never rolled back.",
+        description=(
+            "Errors that begin later than this after a deployment went live are told, never rolled back; by default "
+            "the policy's own `attribution_window`."
+        ),
     )
     min_errors: int = Field(
         default=5, ge=1, le=1_000_000, description="Nothing is rolled back for fewer errors than this."
@@ -157,7 +164,7 @@ class Knobs(Rule):
             lift=self.min_lift,
             level=self.level,
             sustain=None if self.sustain == "auto" else self.sustain.total_seconds(),
-            window=self.attribution_window.total_seconds(),
+            window=(self.attribution_window or ATTRIBUTION_WINDOW).total_seconds(),
             errors_min=self.min_errors,
             requests_min=self.min_requests,
             severe_rate=self.severe_error_rate,

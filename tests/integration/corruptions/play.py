@@ -104,6 +104,7 @@ async def _check_held(fate: Held | Fading, whole: Whole) -> None:
         assert {one for one in told[:-2] if one != clean} <= {
             (SignalState.BLIND, SignalReason.LAGGING),
             (SignalState.DEGRADED, SignalReason.NO_TRAFFIC),
+            (SignalState.BLIND, SignalReason.NO_TRAFFIC),
         }
         assert signals[-1].reason in fate.reasons, signals[-1]
         return

@@ -1,5 +1,7 @@
 """Which rollbacks a new policy adds and takes away, and whose policy a project has."""
 
+from datetime import timedelta
+
 import pytest
 
 from daemon.backtest.compare import Comparison, compare, is_chosen, policy_of
@@ -83,7 +85,7 @@ def test_a_project_has_its_own_policy_and_an_unknown_one_that_of_the_defaults() 
     )
     own, default = policy_of(configured, ProjectId("prj_shop")), policy_of(configured, ProjectId("p_0123456789ab"))
     assert own.detectors == (Threshold(max_error_rate=0.5),)
-    assert (default.detectors, default.posture) == ((Evidence(),), Posture.APPROVE)
+    assert (default.detectors, default.posture) == ((Evidence().within(timedelta(minutes=15)),), Posture.APPROVE)
     assert own.poll_gap_max == default.poll_gap_max
     assert compare(a_bad_release(), today=configured, new=configured).is_default is False
     elsewhere = settings(project="prj_blog")

@@ -38,6 +38,13 @@ class Stubborn:
     needs_requests: bool = False
     follows_production: bool = False
     dry_run: bool = False
+    is_advisory: bool = False
+    wants_routes: bool = False
+    wants_kinds: bool = False
+
+    def learn(self, memory: Memory, _samples: Sequence[ErrorRateSample]) -> Memory:
+        """Return *memory* as it is."""
+        return memory
 
     def begin(self) -> Memory:
         """Return that there is nothing to remember."""

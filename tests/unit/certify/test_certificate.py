@@ -10,7 +10,7 @@ from daemon.certify.certificate import Certificate, NotCertifiable, certificate,
 from daemon.certify.kinds import HEALTHY
 from daemon.settings import Settings, load
 
-ONE = "projects:\n  - name: shop\n"
+ONE = "defaults:\n  detectors: [{kind: threshold}]\nprojects:\n  - name: shop\n"
 TWO = f"{ONE}  - name: blog\n    attribution_window: 20m\n"
 
 

@@ -454,3 +454,11 @@ def test_trouble_long_after_every_deployment_is_told_where_it_stands_out_from_th
     assert "errors are above what is usual since" in found.sentence
     [gate] = found.gates
     assert (gate.name, gate.passed) == ("trouble", is_told)
+
+
+def test_its_window_is_the_policys_unless_it_names_its_own() -> None:
+    assert Evidence().design.window == 900
+    longer = Evidence().within(30 * MINUTE)
+    assert (longer.design.window, longer.attribution_window) == (1800, 30 * MINUTE)
+    own = Evidence(attribution_window=60 * MINUTE)
+    assert own.within(30 * MINUTE) is own

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.ports.buckets import Delivery, Gap, GapReason, Heard
 from daemon.ports.drain import EntryOutcome
@@ -175,16 +176,15 @@ async def test_while_the_store_takes_nothing_the_queue_fills_and_then_turns_batc
     assert await reception.deliver(requests(100, first=1000)) == 200
 
 
-async def test_trouble_with_the_store_is_logged_once(
-    reception: Reception, buckets: MovingBuckets, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_trouble_with_the_store_is_logged_once(reception: Reception, buckets: MovingBuckets) -> None:
     await reception.begin_once()
     buckets.is_broken = True
-    for _ in range(3):
+    with capture_logs() as lines:
+        for _ in range(3):
+            await reception.hand_over()
+        buckets.is_broken = False
         await reception.hand_over()
-    buckets.is_broken = False
-    await reception.hand_over()
-    assert capsys.readouterr().out.count("store.failed") == 1
+    assert [line["event"] for line in lines] == ["store.failed"]
 
 
 async def test_old_counts_are_pruned_once_a_minute_whatever_comes_of_it(
