@@ -24,6 +24,7 @@ from daemon.sources import SourceSettings
 from daemon.sources.exclusions import Exclusions
 from daemon.telemetry.metrics import Metrics
 
+_EMPTY = "the team has no projects any more; taken as no answer: look at the scope of the token to read with"
 _LISTED_AGAIN_AFTER_SECONDS = 30.0
 """A listing that failed is tried again after so long."""
 REMOVED = "removed"
@@ -153,6 +154,12 @@ class Fleet:
             if str(error) != self._trouble:
                 log.warning("read.failed", what="projects", error=str(error))
             self._trouble = str(error)
+            return
+        if not listing and self._discovery.listed:
+            # Such as a token whose scope was changed: a team does not lose all its projects at once.
+            if self._trouble != _EMPTY:
+                log.warning("read.failed", what="projects", error=_EMPTY)
+            self._trouble = _EMPTY
             return
         self._trouble, self._has_listed = "", True
         self._metrics.projects_listed.set(self._clock.now().timestamp())

@@ -24,7 +24,8 @@ class Attribution:
 def attribute(state: ProjectState, finding: Finding, policy: Policy) -> Attribution:
     """Return who is to blame for *finding*, which breaches on the deployment that serves now.
 
-    A detector that follows production names its suspect itself.
+    A detector that follows production names its suspect itself; where the one before was in trouble as well, whose
+    fault it is cannot be told all the same.
 
     In a train of deployments the fault is followed back while the one before was in trouble as well: the suspect is
     the first of them. It is not followed past a deployment that was healthy for a while, nor past a restored one. An
@@ -36,8 +37,12 @@ def attribute(state: ProjectState, finding: Finding, policy: Policy) -> Attribut
         if earlier.verdict is not Verdict.BREACHING and _was_healthy(state, state.activations[index - 1]):
             return _doubt(state, index, finding)
         index, finding = index - 1, earlier
+    if finding.suspect is not None and index > 0 and _trouble_before(state, index, policy):
+        return _doubt(state, index, finding)
     activation = state.activations[index]
     reason, objection = _object(activation, finding, window=window)
+    if finding.is_alert and not objection:
+        reason, objection = Reason.SUSPECT_UNCLEAR, f"nothing clears {activation.deployment.id}, and nothing blames it"
     return Attribution(activation.deployment, finding, reason, objection)
 
 

@@ -34,13 +34,15 @@ class Gate:
 class Finding:
     """A detector's numbers and one sentence.
 
-    `requests` and `errors` are counted since the onset, without its first bucket where there are later ones (since the
-    window's start without an onset); `requests` is None where the source counts errors alone. `limit` is the error
-    ratio, 0..1, above which the detector calls a deployment bad; for a detector that counts errors alone it is the one
-    by which recovery is judged. The onset lies in [`onset_at`, `onset_before`), one bucket wide; both are None when
-    nothing is wrong. `suspect` is the deployment that the detector itself blames for the onset; None where it leaves
-    that to the core. `acts_in` is how long it would take to breach if errors went on as they are now; None when they
-    would never make it breach, or when nobody can tell. `route` is the route that the counts are about; None: all.
+    `requests` and `errors` are counted since the onset, without its first bucket where there are later ones (since
+    the window's start without an onset); `requests` is None where the source counts errors alone. `limit` is the
+    error ratio, 0..1, above which the detector calls a deployment bad; for a detector that counts errors alone it
+    is the one by which recovery is judged. The onset lies in [`onset_at`, `onset_before`), one bucket wide; both
+    are None when nothing is wrong. `suspect` is the deployment that the detector itself blames for the onset; None
+    where it leaves that to the core. `is_alert` says that the detector tells of trouble that it blames no
+    deployment for: nobody may act on it alone. `acts_in` is how long it would take to breach if errors went on as
+    they are now; None when they would never make it breach, or when nobody can tell. `route` is the route that the
+    counts are about; None: all.
     """
 
     detector: str
@@ -53,6 +55,7 @@ class Finding:
     onset_before: datetime | None = None
     gates: tuple[Gate, ...] = ()
     suspect: DeploymentId | None = None
+    is_alert: bool = False
     acts_in: timedelta | None = None
     route: str | None = None
 

@@ -123,6 +123,7 @@ class Case:
     hold_sentence: str
     platform_seconds_left: float
     platform_sentence: str
+    was_platform_suspected: bool
     sends: int
     was_rolled_back: bool
     last_action_age_seconds: float | None

@@ -120,7 +120,7 @@ class Incident:
 
     `serving` is what served when the incident opened: the suspect itself, or a later deployment with the same fault.
     `finding` is frozen at the opening; its limit judges the recovery. `target` is None until one was chosen.
-    `approved_by` is None until a person approved.
+    `approved_by` is None until a person approved. `platform_suspected`: while it was live, so that a person decides.
     """
 
     id: IncidentId
@@ -137,6 +137,7 @@ class Incident:
     approval_asked: Instant | None = None
     approved_by: str | None = None
     is_paged: bool = False
+    platform_suspected: bool = False
     trail: tuple[Transition, ...] = ()
 
     def move(self, trigger: Trigger, moment: Instant, *, reason: Reason, sentence: str) -> "Incident":

@@ -55,7 +55,11 @@ def _detect(turn: Turn, sample: ErrorRateSample) -> None:
         if detector.follows_production and not serves:
             continue
         memories = shared if detector.follows_production else own
-        memory = memories.get(detector.name) or detector.begin()
+        memory = memories.get(detector.name)
+        if memory is None:
+            # Whoever comes anew knows nothing of the past, though another one was told.
+            turn.change(is_past_known=turn.state.is_past_known and not detector.follows_production)
+            memory = detector.begin()
         memories[detector.name], findings[detector.name] = detector.update(memory, sample, turn.state.activations)
     watch = replace(watch, counted=_newest_count(turn, watch, sample), memories=own, findings=findings)
     _tell_advice(turn, watch)

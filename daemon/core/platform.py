@@ -30,8 +30,10 @@ class Vote:
 def vote_of(state: ProjectState, policy: Policy, moment: Instant) -> Vote | None:
     """Return the project's vote at *moment*; None for one that has none.
 
-    What was just deployed does not vote, so that one push that breaks ten projects is no outage of the platform. Nor
-    does one whose visitors nobody counted lately: it cannot tell.
+    What was just deployed does not vote, nor does one whose errors began soon after its own deployment, however long
+    they go on: one push that breaks ten projects is no outage of the platform. Nor does one whose visitors nobody
+    counted lately: it cannot tell. An onset counts for as long as its trouble lasts, so that a long outage is not
+    forgotten while it goes on.
     Source: spec of the detection rule, 3.5, platform suspicion.
     """
     if state.serving is None or not state.activations:
@@ -43,8 +45,9 @@ def vote_of(state: ProjectState, policy: Policy, moment: Instant) -> Vote | None
         return None
     onset = onset_of(watch, policy)
     onset_at = onset.onset_at if onset else None
-    is_recent = onset_at is not None and moment.at - onset_at < policy.attribution_window
-    return Vote(onset_at if is_recent else None)
+    if onset_at and activated_at and onset_at - activated_at < policy.attribution_window:
+        return None
+    return Vote(onset_at)
 
 
 def suspicion(votes: Iterable[Vote]) -> str:
@@ -76,3 +79,6 @@ def note_suspicion(turn: Turn, event: PlatformSuspected) -> None:
     """Remember that the platform is suspected, for a while."""
     until = turn.moment.elapsed + SUSPECTED_FOR.total_seconds()
     turn.change(platform=HoldPeriod(until, event.sentence))
+    if turn.state.incident:
+        # When the outage is over its errors are still on record, and would be taken for the deployment's.
+        turn.change_incident(platform_suspected=True)

@@ -15,7 +15,7 @@ from daemon.core.judging import conclude
 from daemon.core.recovery import Recovery
 from daemon.core.target import NoTarget, choose_rollback_target, served_before
 from daemon.core.turn import Turn
-from daemon.core.verdict import advice_of, breach_of, onset_of
+from daemon.core.verdict import advice_of, breach_of, has_say, is_healthy, onset_of
 
 DECISIONS_MAX = 5
 """An incident that was decided so often and never carried out is a person's business."""
@@ -114,8 +114,14 @@ def _open(turn: Turn, attribution: Attribution, serving: Deployment) -> None:
 
 
 def _has_cleared(turn: Turn, incident: Incident) -> bool:
-    """Return whether the detector now calls what serves healthy: silence or too little traffic is not enough."""
-    finding = turn.state.watch(incident.serving).findings.get(incident.finding.detector)
+    """Return whether the detector now calls what serves healthy: silence or too little traffic is not enough.
+
+    One that has left the policy, or has no say in it any more, leaves that to the others.
+    """
+    watch = turn.state.watch(incident.serving)
+    if not has_say(incident.finding.detector, turn.policy):
+        return is_healthy(watch, turn.policy)
+    finding = watch.findings.get(incident.finding.detector)
     return finding is not None and finding.verdict is Verdict.HEALTHY
 
 
@@ -199,6 +205,7 @@ def rule(turn: Turn, target: Deployment) -> Ruling:
         hold_sentence=state.hold.sentence if state.hold else "",
         platform_seconds_left=state.platform.until - turn.moment.elapsed if state.platform else 0.0,
         platform_sentence=state.platform.sentence if state.platform else "",
+        was_platform_suspected=incident.platform_suspected,
         sends=state.sends.get(incident.suspect.id, 0),
         was_rolled_back=incident.suspect.id in state.rolled_back,
         last_action_age_seconds=(

@@ -36,6 +36,11 @@ def advice_of(watch: Watch, policy: Policy) -> Finding | None:
     return next((one for one in findings if one and one.verdict is Verdict.BREACHING), None)
 
 
+def has_say(detector: str, policy: Policy) -> bool:
+    """Return whether the detector of this name decides under *policy*."""
+    return any(one.name == detector and not (one.dry_run or one.is_advisory) for one in policy.detectors)
+
+
 def _heard(watch: Watch, policy: Policy) -> Iterator[Finding | None]:
     deciding = (one.name for one in policy.detectors if not (one.dry_run or one.is_advisory))
     return (watch.findings.get(name) for name in deciding)

@@ -14,6 +14,8 @@ from daemon.ports.errors import PortError
 from daemon.ports.status_page import StatusPage
 
 STATUS_PAGE_EVERY_SECONDS = 60.0
+_WORD_SECONDS_MAX = 1800.0
+"""How long the page's last word holds while it cannot be read."""
 
 log = structlog.get_logger()
 
@@ -26,17 +28,22 @@ class PlatformWatch:
         self._moments = moments
         self._supervisor = supervisor
         self._incident = ""
+        self._read_at = 0.0
         self._trouble = ""
 
     async def check(self) -> None:
-        """Read the provider's word. What cannot be read says nothing, and what was said before is over."""
+        """Read the provider's word. What cannot be read says nothing new: the last word holds for half an hour."""
         if self._status_page is None:
             return
         incident, trouble = "", ""
         try:
             incident = await self._status_page.read_incident()
+            self._read_at = self._moments.now().elapsed
         except PortError as error:
             trouble = str(error)
+            # Such pages fail in outages, too: what was said last holds for a while.
+            is_fresh = self._moments.now().elapsed - self._read_at <= _WORD_SECONDS_MAX
+            incident = self._incident if is_fresh else ""
         if incident and incident != self._incident:
             log.warning("platform.suspected", summary=incident)
         if self._incident and not incident:

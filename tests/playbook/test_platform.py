@@ -29,7 +29,7 @@ def test_I_18_a_suspicion_between_decision_and_request_stops_the_request() -> No
     play.expect_state(State.DETECTED, Reason.PLATFORM)
 
 
-def test_when_nobody_suspects_the_platform_any_more_what_still_fails_is_rolled_back() -> None:
+def test_when_nobody_suspects_the_platform_any_more_a_person_decides() -> None:
     play = suspected(a_breached_playbook())
     play.targets_listed()
     minutes = SUSPECTED_FOR.total_seconds() / 60
@@ -38,4 +38,5 @@ def test_when_nobody_suspects_the_platform_any_more_what_still_fails_is_rolled_b
     play.expect_state(State.HELD, Reason.PLATFORM)
     play.minutes(BAD, 0.3)
     play.targets_listed()
-    play.expect_state(State.MITIGATING)
+    play.expect_state(State.AWAITING_APPROVAL, Reason.PLATFORM)
+    assert play.count(RollBack) == 0

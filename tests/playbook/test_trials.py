@@ -1,12 +1,19 @@
 """The default rule in the core's hands: whom it may act on, and when it only calls a person."""
 
+from dataclasses import replace
 from datetime import timedelta
 
-from daemon.core.command import Notify, RollBack, Severity
+from daemon.core.attribution import attribute
+from daemon.core.command import ListTargets, Notify, RollBack, Severity
+from daemon.core.detector import Verdict
+from daemon.core.event import PastRecalled
+from daemon.core.facts import AliasJobType
 from daemon.core.guardrail import Reason
 from daemon.core.incident import State
+from daemon.detectors.burn_rate import BurnRate
 from daemon.detectors.evidence.detector import Evidence
-from tests.builders import BAD, FIX, GOOD, Playbook, a_deployment, a_policy
+from daemon.detectors.threshold import Threshold
+from tests.builders import BAD, FIX, GOOD, MINUTE, Playbook, a_deployment, a_policy
 
 POLICY = a_policy(detectors=(Evidence(),))
 
@@ -27,14 +34,25 @@ def test_a_bad_release_is_rolled_back_once_it_has_lasted() -> None:
     assert (play.state.incident.suspect, play.state.incident.target) == (BAD, GOOD)
 
 
-def test_what_already_failed_when_we_came_is_a_persons_to_decide() -> None:
-    # It served when we first looked, for five minutes by its own word: what was before it nobody saw.
+def test_what_already_failed_when_we_came_is_told_and_never_acted_upon() -> None:
+    # It served when we first looked, for five minutes by its own word: what was normal before it nobody saw.
     fresh = a_deployment("fresh", alias_assigned_at=Playbook().moment.at - timedelta(minutes=5))
     play = Playbook(POLICY).serves(fresh)
+    play.job(fresh, type=AliasJobType.PROMOTE, from_deployment=GOOD.id)
     play.minutes(fresh, 0.5, 5)
     play.targets_listed()
-    assert play.count(RollBack) == 0
-    play.expect_state(State.AWAITING_APPROVAL, Reason.TARGET_NOT_ON_RECORD)
+    assert play.count(RollBack) == play.count(ListTargets) == 0
+    [told] = play.state.unacknowledged
+    assert (told.suspect, told.reason) == (fresh, Reason.SUSPECT_UNCLEAR)
+
+
+def test_I_06_a_fix_is_not_blamed_for_what_the_one_before_had_already() -> None:
+    play = a_watched_play().minutes(BAD, 0.5, 2)
+    named = replace(play.state.watch(BAD.id).findings["evidence"], suspect=FIX.id, verdict=Verdict.BREACHING)
+    play.serves(FIX).production()
+    named = replace(named, onset_at=play.moment.at + timedelta(seconds=30), onset_before=play.moment.at + 2 * MINUTE)
+    attribution = attribute(play.state, named, POLICY)
+    assert (attribution.suspect, attribution.reason) == (FIX, Reason.SUSPECT_UNCLEAR)
 
 
 def test_trouble_without_any_deployment_is_nobodys_fault_and_somebody_is_woken_once() -> None:
@@ -75,3 +93,22 @@ def test_a_breach_that_is_held_is_not_cleared_by_one_quiet_minute() -> None:
     play.minutes(BAD, 0.0, 8)
     assert play.state.incident is None, "it recovered by itself, by fresh counts"
     assert play.ending.endswith("recovered by itself; nothing was done")
+
+
+def test_an_incident_of_a_detector_that_has_left_the_policy_clears_when_the_others_call_it_healthy() -> None:
+    play = Playbook(a_policy(detectors=(Threshold(breaches_min=2, windows=3),))).minutes(GOOD, 0.0, 30)
+    play.serves(BAD).production().minutes(BAD, 0.3, 2)
+    play.expect_state(State.DETECTED)
+    play.policy = POLICY
+    play.minutes(BAD, 0.0, 40)
+    assert play.state.incident is None
+    assert play.count(RollBack) == 0
+
+
+def test_a_rule_that_comes_anew_is_told_of_the_past_though_another_one_was() -> None:
+    play = Playbook(a_policy(detectors=(BurnRate(),))).minutes(GOOD, 0.0)
+    play.happens(PastRecalled, source="test", samples=())
+    assert play.state.is_past_known
+    play.policy = POLICY
+    play.minutes(GOOD, 0.0)
+    assert not play.state.is_past_known

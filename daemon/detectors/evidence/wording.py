@@ -44,6 +44,7 @@ def find(docket: Docket, design: Design, *, deployment_of: DeploymentOf, is_curr
         onset_before=_when(onset.before) if onset and is_trouble else None,
         gates=passed,
         suspect=_suspect(trial, docket, deployment_of),
+        is_alert=trial.held is Held.ALERT,
         acts_in=_acts_in(trial, newest, design),
     )
 
@@ -78,6 +79,7 @@ def _find_untried(docket: Docket, newest: Bucket, design: Design, deployment_of:
         onset_at=_when(since),
         onset_before=_when(before),
         suspect=deployment_of(newest.number),
+        is_alert=True,
         gates=(Gate("trouble", baseline.nats, needed, baseline.nats >= needed),),
     )
 

@@ -77,10 +77,18 @@ def test_whose_visitors_nobody_counted_lately_cannot_tell(counted: timedelta, *,
     assert vote == (Vote(None) if has_vote else None)
 
 
-@pytest.mark.parametrize(("age", "is_cast"), [(15 * MINUTE - SECOND, True), (15 * MINUTE, False)])
-def test_trouble_that_began_long_ago_is_no_vote_against_the_platform_now(age: timedelta, *, is_cast: bool) -> None:
-    vote = vote_of(a_state(deployed=None, onset=START - age), POLICY, NOW)
-    assert vote == Vote(START - age if is_cast else None)
+@pytest.mark.parametrize("age", [MINUTE, 15 * MINUTE, 40 * MINUTE])
+def test_trouble_counts_for_as_long_as_it_lasts(age: timedelta) -> None:
+    assert vote_of(a_state(deployed=None, onset=START - age), POLICY, NOW) == Vote(START - age)
+
+
+@pytest.mark.parametrize(("after", "has_vote"), [(15 * MINUTE - SECOND, False), (15 * MINUTE, True)])
+def test_I_18_what_a_deployment_broke_soon_after_it_is_no_vote_however_long_it_goes_on(
+    after: timedelta, *, has_vote: bool
+) -> None:
+    deployed = 60 * MINUTE
+    vote = vote_of(a_state(deployed=deployed, onset=START - deployed + after), POLICY, NOW)
+    assert (vote is not None) is has_vote
 
 
 def test_a_project_of_which_nothing_is_known_has_no_vote_and_is_told_nothing() -> None:

@@ -55,18 +55,23 @@ async def test_no_word_and_no_page_stop_nothing(page: FakeStatusPage | None) -> 
         assert told(daemon) == ""
 
 
-async def test_an_incident_that_is_over_or_can_no_longer_be_read_is_told_no_more() -> None:
+async def test_an_incident_that_is_over_is_told_no_more_and_one_that_cannot_be_read_holds_for_a_while() -> None:
     world = World()
     async with a_daemon(world) as daemon:
-        await daemon.breach()
         platform = watching(daemon, FakeStatusPage("Edge (major)", "", "Edge (major)", Unavailable("503")))
         with capture_logs() as lines:
-            for expected in ("told", "over", "told again", "unknown"):
+            for is_suspected in (True, False, True, True):
                 await platform.check()
-                assert (platform._incident != "") is expected.startswith("told")
+                assert (platform._incident != "") is is_suspected
+            await world.clock.advance(1800)
+            await platform.check()
+            assert platform._incident != ""
+            await world.clock.advance(1)
+            await platform.check()
+            assert platform._incident == ""
         events = [line["event"] for line in lines if line["event"].startswith(("platform.", "read.failed"))]
-        twice = ["platform.suspected", "platform.cleared"] * 2
-        assert events == [*twice, "read.failed"]
+        told = ["platform.suspected", "platform.cleared"]
+        assert events == [*told, "platform.suspected", "read.failed", "platform.cleared"]
 
 
 async def test_trouble_that_goes_on_is_logged_once() -> None:

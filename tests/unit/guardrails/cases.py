@@ -28,6 +28,7 @@ def a_case(**facts: Any) -> Case:
         "hold_sentence": "",
         "platform_seconds_left": 0.0,
         "platform_sentence": "",
+        "was_platform_suspected": False,
         "sends": 0,
         "is_target_on_record": True,
         "was_rolled_back": False,
