@@ -1,19 +1,22 @@
 """The default rule in the core's hands: whom it may act on, and when it only calls a person."""
 
+import random  # noqa: TID251 - seeded, below
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from daemon.core.attribution import attribute
-from daemon.core.command import ListTargets, Notify, RollBack, Severity
+from daemon.core.command import ListTargets, Notify, Preflight, RollBack, Severity
 from daemon.core.detector import Verdict
 from daemon.core.event import PastRecalled
-from daemon.core.facts import AliasJobType
+from daemon.core.facts import AliasJobType, Deployment
 from daemon.core.guardrail import Reason
 from daemon.core.incident import State
 from daemon.detectors.burn_rate import BurnRate
 from daemon.detectors.evidence.detector import Evidence
 from daemon.detectors.threshold import Threshold
-from tests.builders import BAD, FIX, GOOD, MINUTE, Playbook, a_deployment, a_policy
+from tests.builders import BAD, FIX, GOOD, MINUTE, Playbook, a_deployment, a_policy, a_sample
 
 POLICY = a_policy(detectors=(Evidence(),))
 
@@ -112,3 +115,28 @@ def test_a_rule_that_comes_anew_is_told_of_the_past_though_another_one_was() -> 
     play.policy = POLICY
     play.minutes(GOOD, 0.0)
     assert not play.state.is_past_known
+
+
+def polls(play: Playbook, deployment: Deployment, *, seconds: int, failing: bool, seed: int) -> Playbook:
+    """Poll every ten seconds what two visitors a second get, three in ten of them an error while it fails."""
+    chance = random.Random(seed)
+    for _ in range(seconds // 10):
+        start = play.moment.at
+        requests = sum(chance.random() < 0.2 for _ in range(100))
+        errors = sum(chance.random() < (0.3 if failing else 0.001) for _ in range(requests))
+        play.after(10)
+        play.cycle(a_sample(deployment, start=start, end=play.moment.at, requests=requests, errors=errors))
+        if any(isinstance(one, ListTargets) for one in play.asked):
+            play.targets_listed()
+    return play
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_I_06_a_persons_fix_is_not_rolled_back_to_what_was_failing_before_it(seed: int) -> None:
+    # An outage a minute before a release, too short to be sure of; then somebody's fix, which cannot mend it.
+    play = polls(Playbook(POLICY), GOOD, seconds=7_200, failing=False, seed=seed)
+    polls(play, GOOD, seconds=60, failing=True, seed=seed)
+    polls(play.serves(BAD).production(), BAD, seconds=300, failing=True, seed=seed)
+    polls(play.serves(FIX).production(), FIX, seconds=1_200, failing=True, seed=seed)
+    assert not any(isinstance(one, Preflight | RollBack) for one in play.log)

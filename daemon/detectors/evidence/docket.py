@@ -6,7 +6,7 @@ from daemon.detectors.evidence.baseline import UNTAUGHT, Baseline, learn, learn_
 from daemon.detectors.evidence.blips import BLIPS_MAX, blip_of, learned_sustain
 from daemon.detectors.evidence.buckets import BUCKET_SECONDS, NOTHING_OWED, Bucket, Owed, Poll, is_full, merge, settle
 from daemon.detectors.evidence.knobs import Design
-from daemon.detectors.evidence.trial import Held, Trial, begin_trial, is_in_window, judge
+from daemon.detectors.evidence.trial import Held, Trial, begin_trial, is_in_window, is_successors, judge
 
 TRIALS_MAX = 8
 TRIAL_WINDOWS = 4
@@ -177,8 +177,8 @@ def _close(
     number, _, probation_until, _, _, _, trials, restorations, blips, baseline = docket
     if trials:
         trials = tuple([_try(one, bucket, restorations, design, may_decide=may_decide) for one in trials])
-        if any(one.held is Held.ALERT for one in trials):
-            trials = tuple([_leave_to_owner(one, trials, design) for one in trials])
+        if any(one.held is not Held.NOTHING for one in trials):
+            trials = tuple([_leave_to_owner(_doubt(one, trials, bucket), trials, design) for one in trials])
         # Neither a blip is known nor a trial over before its first window has passed.
         if bucket.end - trials[0].at >= design.window - _SLACK_SECONDS:
             blips, trials = _retire(blips, trials, bucket, design)
@@ -195,6 +195,22 @@ def _try(trial: Trial, bucket: Bucket, restorations: tuple[int, ...], design: De
         # There is nothing to roll back to; and a rollback is never rolled back.
         return judged._replace(held=Held.ALERT)
     return judged
+
+
+def _doubt(trial: Trial, trials: tuple[Trial, ...], bucket: Bucket) -> Trial:
+    """Return the trial with an alert for a rollback where the errors go on that began before its suspect went live.
+
+    Whoever released the suspect may have meant to mend just them: going back would bring them back for sure.
+    """
+    onset = trial.onset
+    if trial.held is not Held.ROLLBACK or onset is None:
+        return trial
+    since = next((one.at for one in trials if one.number == onset.number), trial.at)
+    for older in trials:
+        is_older = older.number < onset.number and older.onset is not None and older.onset.at < since
+        if is_older and not is_successors(older, bucket):
+            return trial._replace(held=Held.ALERT)
+    return trial
 
 
 def _leave_to_owner(trial: Trial, trials: tuple[Trial, ...], design: Design) -> Trial:

@@ -121,7 +121,7 @@ def judge(trial: Trial, bucket: Bucket, design: Design, *, may_decide: bool) -> 
     return _decide(trial, bucket, design)
 
 
-def _is_successors(trial: Trial, bucket: Bucket) -> bool:
+def is_successors(trial: Trial, bucket: Bucket) -> bool:
     """Return whether what served at the onset had a stray error, and the trouble began with what serves now.
 
     The rate since the onset is then less like what it counted itself than the usual rate is. What serves now has a
@@ -173,7 +173,7 @@ def _decide(trial: Trial, bucket: Bucket, design: Design) -> Trial:
     # The cheap conditions first: nearly every bucket of a healthy deployment ends here.
     is_worth_a_look = bucket.rate >= trial.limit and evidence(trial.capital) >= design.evidence_min
     if is_worth_a_look and all(gate.passed for gate in gates(trial, bucket, design)):
-        if _is_successors(trial, bucket):
+        if is_successors(trial, bucket):
             return trial._replace(nats=0.0, onset=None)
         if _precedence(trial) < EPISODE_NATS:
             return trial._replace(held=Held.ROLLBACK)
